@@ -1,0 +1,1 @@
+"""Caffe's layers: one file a family, one class a type. A new file here is found by the registry."""
