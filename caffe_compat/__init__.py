@@ -1,0 +1,1 @@
+"""Caffe 1.0 on PyTorch: prototxt, caffemodel, solverstate and LMDB in, the numbers of real Caffe out."""

@@ -1,0 +1,51 @@
+"""Package metadata. Tool settings live in pyproject.toml, exact versions in constraints.txt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+README = Path(__file__).with_name("README.md")
+
+# Files outside the two packages that a wheel carries as subpackages of `yosinski`; yosinski.resources finds them.
+CARRIED = {"yosinski.prototxt": "prototxt", "yosinski._onnx_check": "tools/onnx_check"}
+
+setup(
+    name="yosinski",
+    version="0.1.0",
+    description="Caffe 1.0 on PyTorch, number for number, and the 2014 feature transfer study on top of it",
+    long_description=README.read_text(encoding="utf-8") if README.exists() else "",
+    long_description_content_type="text/markdown",
+    license="BSD-2-Clause",
+    license_files=["LICENSE"],
+    python_requires=">=3.10",
+    packages=[*find_packages(include=["caffe_compat", "caffe_compat.*", "yosinski", "yosinski.*"]), *CARRIED],
+    package_dir=CARRIED,
+    package_data={
+        "caffe_compat.proto": ["*.proto"],
+        "yosinski": ["demo_images/**"],
+        "yosinski.prototxt": ["**/*.prototxt"],
+        "yosinski._onnx_check": ["**"],
+    },
+    include_package_data=False,
+    install_requires=[
+        "click>=8.1",
+        "h5py>=3.8",
+        "lmdb>=1.4",
+        "numpy>=1.26",
+        "onnx>=1.17",
+        "onnxruntime-gpu>=1.20",
+        "opencv-python-headless>=4.8,<5",  # 5 has no Caffe importer to be checked against
+        "plyvel>=1.5",
+        "protobuf>=5",
+        "rich>=13",
+        "torch>=2.11,<2.14",
+        "torchvision>=0.26,<0.29",
+    ],
+    extras_require={
+        "test": ["grpcio-tools", "hypothesis", "mypy", "pytest", "pytest-timeout", "pytest-xdist", "ruff"],
+    },
+    entry_points={"console_scripts": ["yosinski=yosinski.cli:main"]},
+    zip_safe=False,
+)
