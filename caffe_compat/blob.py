@@ -1,0 +1,174 @@
+"""A blob: an array and its gradient, as tensors for the net and as numpy arrays for pycaffe's users."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+Shape = tuple[int, ...]
+
+
+class _Memory:
+    """A tensor kept as an attribute of ``owner``, and the numpy array of it that a user may hold.
+
+    On the CPU both are the same memory. Elsewhere an array that was handed out counts as newer than the tensor until
+    the tensor is used again, as in Caffe, whose ``mutable_cpu_data`` moves the head of the memory to the host.
+    """
+
+    def __init__(self, owner: Any, name: str) -> None:
+        self.owner, self.name = owner, name
+        self.host: np.ndarray | None = None
+        self.exposed = False
+
+    @property
+    def value(self) -> Tensor | None:
+        """None stands for zeros that nobody has asked for yet."""
+        return getattr(self.owner, self.name)
+
+    @value.setter
+    def value(self, value: Tensor | None) -> None:
+        setattr(self.owner, self.name, value)
+        self.host, self.exposed = None, False
+
+    def get(self, shape: Shape, like: Tensor) -> Tensor:
+        value = self.value
+        if value is None:
+            value = self.value = like.new_zeros(shape)
+        if self.host is not None:
+            value.copy_(torch.from_numpy(self.host))
+            self.host = None
+        return value
+
+    def set(self, new: Tensor) -> None:
+        """Take a new value; an array that a user holds goes on showing the current one."""
+        old = self.value
+        if self.exposed and old is not None and old.shape == new.shape:
+            old.copy_(new)
+            self.host = None
+        else:
+            self.value = new
+
+    def numpy(self, shape: Shape, like: Tensor) -> np.ndarray:
+        value = self.get(shape, like)
+        if value.device.type != "cpu":
+            self.host = value.detach().cpu().numpy()
+            return self.host
+        if not value.is_contiguous():
+            value = self.value = value.contiguous()
+        self.exposed = True
+        return value.detach().numpy()
+
+
+class Blob:
+    """``data`` and ``diff`` as writable numpy arrays; ``tensor`` and ``grad`` are the net's own view of them."""
+
+    def __init__(self, shape: Sequence[int] = (), like: Tensor | None = None, owner: Any = None) -> None:
+        self._shape: Shape = tuple(shape)
+        self._like = torch.empty(0) if like is None else like  # says device and dtype
+        self._data = _Memory(owner or SimpleNamespace(data=None, grad=None), "data")
+        self._diff = _Memory(self._data.owner, "grad")
+
+    @property
+    def shape(self) -> Shape:
+        return self._shape
+
+    @property
+    def count(self) -> int:
+        """Number of elements."""
+        return math.prod(self._shape)
+
+    @property
+    def data(self) -> np.ndarray:
+        return self._data.numpy(self._shape, self._like)
+
+    @data.setter
+    def data(self, value: np.ndarray) -> None:
+        self.data[...] = value
+
+    @property
+    def diff(self) -> np.ndarray:
+        return self._diff.numpy(self._shape, self._like)
+
+    @diff.setter
+    def diff(self, value: np.ndarray) -> None:
+        self.diff[...] = value
+
+    @property
+    def tensor(self) -> Tensor:
+        return self._data.get(self._shape, self._like)
+
+    @tensor.setter
+    def tensor(self, value: Tensor) -> None:
+        if value.shape != self._shape:
+            self.reshape(*value.shape)
+        self._data.set(value)
+
+    @property
+    def grad(self) -> Tensor:
+        return self._diff.get(self._shape, self._like)
+
+    @grad.setter
+    def grad(self, value: Tensor) -> None:
+        self._diff.set(value.reshape(self._shape))
+
+    def reshape(self, *shape: int) -> None:
+        """Give the blob another shape; values stay where the number of elements does, otherwise they are zeros."""
+        if shape == self._shape:
+            return
+        same_count = math.prod(shape) == self.count
+        for memory in (self._data, self._diff):
+            keep = same_count and memory.value is not None
+            memory.value = memory.get(self._shape, self._like).reshape(shape) if keep else None
+        self._shape = shape
+
+    def to(self, like: Tensor) -> None:
+        """Move to the device and dtype of a tensor."""
+        for memory in (self._data, self._diff):
+            if memory.value is not None:
+                memory.value = memory.get(self._shape, self._like).to(like)
+        self._like = like
+
+    def _legacy(self, axis: int) -> int:
+        """Shape in the days of four axes: missing ones are 1."""
+        if len(self._shape) > 4:
+            raise ValueError(f"num, channels, height and width are for up to 4 axes; the shape is {list(self._shape)}")
+        return (*self._shape, 1, 1, 1, 1)[axis]
+
+    @property
+    def num(self) -> int:
+        return self._legacy(0)
+
+    @property
+    def channels(self) -> int:
+        return self._legacy(1)
+
+    @property
+    def height(self) -> int:
+        return self._legacy(2)
+
+    @property
+    def width(self) -> int:
+        return self._legacy(3)
+
+
+class ParamBlob(Blob):
+    """A layer's parameter as a blob: ``data`` is the parameter's data, ``diff`` its ``grad`` (none yet: zeros)."""
+
+    def __init__(self, parameter: nn.Parameter) -> None:
+        super().__init__(parameter.shape, owner=parameter)
+        self.parameter = parameter
+
+    @property
+    def _like(self) -> Tensor:  # type: ignore[override]
+        """The module moves the parameter; this blob has only to follow."""
+        return self.parameter.data
+
+    @_like.setter
+    def _like(self, value: Tensor) -> None:
+        pass

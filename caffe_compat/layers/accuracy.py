@@ -1,0 +1,61 @@
+"""Accuracy: the share of images whose class is among the top k."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from caffe_compat.layers.base import Layer, Shape
+from caffe_compat.layers.labels import class_indices
+from caffe_compat.layers.registry import register
+
+
+@register
+class Accuracy(Layer):
+    """top[0] = share of positions at which fewer than ``top_k`` other classes score as high as the true one or higher.
+
+    A tie therefore counts as wrong (accuracy_layer.cpp). Positions whose label is ``ignore_label`` are left out.
+    top[1], if named: the same for each class by itself, 0 for a class that does not occur.
+    """
+
+    type = "Accuracy"
+    num_bottoms = (2, 2)
+    num_tops = (1, 2)
+    no_gradient = (0, 1)
+
+    def setup(self, shapes: list[Shape]) -> None:
+        param = self.param.accuracy_param
+        self.along = self.axis(param.axis, shapes[0])
+        self.ignore: int | None = param.ignore_label if param.HasField("ignore_label") else None
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        scores, labels = shapes
+        classes, positions = scores[self.along], math.prod(scores) // max(1, scores[self.along])
+        if self.param.accuracy_param.top_k > classes:
+            self.fail(f"top_k: {self.param.accuracy_param.top_k} must not exceed the number of classes, {classes}")
+        if math.prod(labels) != positions:
+            self.fail(
+                f"number of labels must match number of predictions: {math.prod(labels)} labels in a bottom of shape "
+                f"{list(labels)}, {positions} positions in scores of shape {list(scores)} along axis {self.along}"
+            )
+        return [(), (classes,)][: len(self.param.top)]
+
+    def forward(self, *bottoms: Tensor) -> Tensor | tuple[Tensor, ...]:
+        scores, labels = bottoms
+        classes = scores.shape[self.along]
+        index, valid = class_indices(self, labels, classes, self.ignore)
+        index = index.reshape([n for i, n in enumerate(scores.shape) if i != self.along]).unsqueeze(self.along)
+        true = scores.gather(self.along, index)
+        # The true class itself is one of those that score at least as high.
+        right = ((scores >= true).sum(self.along, keepdim=True) <= self.param.accuracy_param.top_k).to(scores.dtype)
+        counted = torch.ones_like(right) if valid is None else valid.view(right.shape).to(scores.dtype)
+        right = right * counted
+        overall = right.sum() / counted.sum()
+        if len(self.param.top) == 1:
+            return overall
+        bins = index.flatten()
+        hits = scores.new_zeros(classes).index_add(0, bins, right.flatten())
+        seen = scores.new_zeros(classes).index_add(0, bins, counted.flatten())
+        return overall, hits / seen.clamp_min(1)

@@ -1,0 +1,101 @@
+"""Convolution over any number of spatial axes, with groups, padding, stride and dilation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from caffe_compat.layers.base import Gradients, Layer, Need, Shape
+from caffe_compat.layers.registry import register
+from caffe_compat.layers.spatial import Window, read_window
+
+
+@register
+class Convolution(Layer):
+    """top[n, o, y] = bias[o] + sum over c, k of weight[o, c, k] * bottom[n, c, stride * y - pad + dilation * k].
+
+    With ``group: g`` output block j sees only input block j. Axes before ``axis`` (default 1, the channels) count as
+    batch, those behind it are spatial. Several bottoms share the parameters and give a top each.
+    Weight: (num_output, channels / group, kernel...), bias: (num_output,).
+    """
+
+    type = "Convolution"
+    num_bottoms = (1, None)
+    num_tops = (1, None)
+    keeps_top = False
+
+    window: Window
+
+    def setup(self, shapes: list[Shape]) -> None:
+        conv = self.param.convolution_param
+        shape = shapes[0]
+        self.channel_axis = self.axis(conv.axis, shape)
+        axes = len(shape) - self.channel_axis - 1
+        if not 1 <= axes <= 3:
+            self.fail(f"bottom of shape {list(shape)} has {axes} spatial axes behind axis {conv.axis}; expected 1 to 3")
+        self.window = read_window(self, conv, axes)
+        channels, outputs, self.group = shape[self.channel_axis], conv.num_output, conv.group
+        if outputs < 1:
+            self.fail(f"num_output: {outputs}, expected at least 1")
+        if channels % self.group or outputs % self.group:
+            self.fail(f"group: {self.group} does not divide the {channels} channels and num_output {outputs}")
+        self.add_param((outputs, channels // self.group, *self.window.kernel), conv.weight_filler)
+        if conv.bias_term:
+            self.add_param((outputs,), conv.bias_filler)
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        weight = self.params[0]
+        if len(shapes) != max(1, len(self.param.top)):
+            self.fail(f"{len(shapes)} bottoms and {len(self.param.top)} tops; expected as many of one as of the other")
+        for shape in shapes:
+            if shape[self.channel_axis] != weight.shape[1] * self.group:
+                self.fail(f"bottom has {shape[self.channel_axis]} channels; expected {weight.shape[1] * self.group}")
+            if shape != shapes[0]:
+                self.fail(f"all bottoms must have the same shape; got {list(shapes[0])} and {list(shape)}")
+        size = self.window.convolved(shapes[0][self.channel_axis + 1 :])
+        if min(size) < 1:
+            self.fail(f"kernel {list(self.window.extent)} is larger than the padded bottom {list(shapes[0])}")
+        return [(*shapes[0][: self.channel_axis], weight.shape[0], *size) for _ in shapes]
+
+    def _flat(self, x: Tensor) -> Tensor:
+        """All axes before the channels as one batch axis, as torch wants them."""
+        return x.reshape(math.prod(x.shape[: self.channel_axis]), *x.shape[self.channel_axis :])
+
+    def forward(self, *bottoms: Tensor) -> tuple[Tensor, ...]:
+        w, weight = self.window, self.params[0]
+        bias = self.params[1] if len(self.params) > 1 else None
+        self.saved = bottoms
+        tops = []
+        for x in bottoms:
+            y = torch.convolution(
+                self._flat(x), weight, bias, w.stride, w.pad, w.dilation, False, [0] * len(w.pad), self.group
+            )
+            tops.append(y.view(*x.shape[: self.channel_axis], *y.shape[1:]))
+        return tuple(tops)
+
+    def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
+        w, weight = self.window, self.params[0].detach()
+        bottoms: list[Tensor | None] = []
+        params: list[Tensor | None] = [None] * len(need.params)
+        for x, diff, wanted in zip(self.saved, diffs, need.bottoms):
+            grads = torch.ops.aten.convolution_backward(
+                self._flat(diff),
+                self._flat(x),
+                weight,
+                [weight.shape[0]],
+                w.stride,
+                w.pad,
+                w.dilation,
+                False,
+                [0] * len(w.pad),
+                self.group,
+                [wanted, need.params[0], len(need.params) > 1 and need.params[1]],
+            )
+            bottoms.append(grads[0].view_as(x) if wanted else None)
+            for i, grad in enumerate(grads[1 : 1 + len(params)]):
+                if grad is not None:
+                    params[i] = grad if params[i] is None else params[i] + grad
+        return bottoms, params

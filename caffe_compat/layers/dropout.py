@@ -1,0 +1,52 @@
+"""Dropout with the masks that CPU Caffe draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from caffe_compat import rng
+from caffe_compat.layers.base import Gradients, Layer, Need, Shape
+from caffe_compat.layers.registry import register
+from caffe_compat.proto import caffe_pb2
+
+
+@register
+class Dropout(Layer):
+    """TRAIN: top = bottom * mask / (1 - dropout_ratio), mask 0 with probability dropout_ratio. TEST: the identity.
+
+    On the CPU the mask comes from the main random stream, one draw an element, bit for bit Caffe's. On a GPU it comes
+    from torch's generator of that device (Caffe took cuRAND's).
+    """
+
+    type = "Dropout"
+
+    def setup(self, shapes: list[Shape]) -> None:
+        # The ratio is a float in Caffe, 1 - ratio a double: what is rounded when decides about single draws.
+        self.keep = 1.0 - float(self.param.dropout_param.dropout_ratio)
+        if not 0 < self.keep < 1:
+            self.fail(f"dropout_ratio: {1 - self.keep:g}, expected a value between 0 and 1, ends excluded")
+        self.scale = float(np.float32(1.0 / self.keep))
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        return shapes
+
+    def forward(self, *bottoms: Tensor) -> Tensor:
+        (x,) = bottoms
+        if self.phase == caffe_pb2.TEST:
+            return x
+        self.saved = self._mask(x)
+        return (x * self.saved).mul_(self.scale)
+
+    def _mask(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu":
+            return torch.rand_like(x) < self.keep
+        return torch.from_numpy(rng.main().bernoulli(x.numel(), self.keep)).view(x.shape)
+
+    def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
+        if self.phase == caffe_pb2.TEST:
+            return [diffs[0]], []
+        return [(diffs[0] * self.saved).mul_(self.scale)], []

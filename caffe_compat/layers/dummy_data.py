@@ -1,0 +1,62 @@
+"""DummyData: blobs filled by fillers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from caffe_compat.fillers import fill
+from caffe_compat.layers.base import Layer, Shape
+from caffe_compat.layers.registry import register
+from caffe_compat.proto import caffe_pb2
+
+
+@register
+class DummyData(Layer):
+    """Tops of given shapes; constant ones are filled once, the others afresh, in order, at every forward.
+
+    ``data_filler``: none (constant 0), one for all tops, or one for each; likewise ``shape`` or its four old fields.
+    """
+
+    type = "DummyData"
+    num_bottoms = (0, 0)
+    num_tops = (1, None)
+
+    def setup(self, shapes: list[Shape]) -> None:
+        param, tops = self.param.dummy_data_param, len(self.param.top)
+        fillers = list(param.data_filler)
+        if len(fillers) not in (0, 1, tops):
+            self.fail(f"Number of data fillers must be 0, 1 or equal to the number of tops: {tops}; you specified {len(fillers)}")
+        self.fillers = (fillers or [caffe_pb2.FillerParameter(type="constant")]) * (tops if len(fillers) < 2 else 1)
+        self.constant: dict[int, Tensor] = {}
+
+    def constants(self) -> Sequence[Tensor | None]:
+        return [self._fill(i) if filler.type == "constant" else None for i, filler in enumerate(self.fillers)]
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        param, tops = self.param.dummy_data_param, len(self.param.top)
+        legacy = [param.num, param.channels, param.height, param.width]
+        if any(legacy) and param.shape:
+            self.fail("give either shape or the older num, channels, height and width, not both")
+        if any(legacy):
+            counts = [len(field) for field in legacy]
+            if any(count not in (1, tops) for count in counts):
+                self.fail(f"num, channels, height and width need 1 value or {tops}, the number of tops; got {counts}")
+            return [tuple(field[i if len(field) > 1 else 0] for field in legacy) for i in range(tops)]
+        given = [tuple(shape.dim) for shape in param.shape]
+        if len(given) not in (1, tops):
+            self.fail(f"Must specify shape 1 time, or once for each of the {tops} tops; got {len(given)}")
+        return given * tops if len(given) == 1 else given
+
+    def _fill(self, i: int) -> Tensor:
+        if i in self.constant:
+            return self.constant[i].to(self.device)
+        value = torch.from_numpy(fill(self.fillers[i], self.reshape([])[i], self.fail))
+        if self.fillers[i].type == "constant":
+            self.constant[i] = value
+        return value.to(self.device)
+
+    def forward(self, *bottoms: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self._fill(i) for i in range(len(self.fillers)))

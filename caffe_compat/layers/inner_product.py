@@ -1,0 +1,62 @@
+"""InnerProduct: the fully connected layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from caffe_compat.layers.base import Gradients, Layer, Need, Shape
+from caffe_compat.layers.registry import register
+
+
+@register
+class InnerProduct(Layer):
+    """top = bottom · weightᵀ + bias, the bottom's axes from ``axis`` on (default 1) flattened to one.
+
+    Weight: (num_output, inputs), or (inputs, num_output) with ``transpose``; bias: (num_output,).
+    """
+
+    type = "InnerProduct"
+    keeps_top = False
+
+    def setup(self, shapes: list[Shape]) -> None:
+        ip = self.param.inner_product_param
+        self.first = self.axis(ip.axis, shapes[0])
+        self.transpose: bool = ip.transpose
+        inputs = math.prod(shapes[0][self.first :])
+        if ip.num_output < 1:
+            self.fail(f"num_output: {ip.num_output}, expected at least 1")
+        self.add_param((inputs, ip.num_output) if self.transpose else (ip.num_output, inputs), ip.weight_filler)
+        if ip.bias_term:
+            self.add_param((ip.num_output,), ip.bias_filler)
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        outputs, inputs = self._weight().shape
+        given = math.prod(shapes[0][self.first :])
+        if given != inputs:
+            self.fail(f"bottom of shape {list(shapes[0])} gives {given} inputs; the weights are for {inputs}")
+        return [(*shapes[0][: self.first], outputs)]
+
+    def _weight(self) -> Tensor:
+        """As (outputs, inputs)."""
+        return self.params[0].t() if self.transpose else self.params[0]
+
+    def forward(self, *bottoms: Tensor) -> Tensor:
+        (x,) = bottoms
+        self.saved = x
+        bias = self.params[1] if len(self.params) > 1 else None
+        rows = x.reshape(-1, self._weight().shape[1])
+        return torch.nn.functional.linear(rows, self._weight(), bias).view(*x.shape[: self.first], -1)
+
+    def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
+        x, weight = self.saved, self._weight().detach()
+        diff, rows = diffs[0].reshape(-1, weight.shape[0]), x.reshape(-1, weight.shape[1])
+        params: list[Tensor | None] = [None] * len(need.params)
+        if need.params[0]:
+            params[0] = rows.t() @ diff if self.transpose else diff.t() @ rows
+        if len(params) > 1 and need.params[1]:
+            params[1] = diff.sum(0)
+        return [(diff @ weight).view_as(x) if need.bottoms[0] else None], params

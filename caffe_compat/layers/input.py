@@ -1,0 +1,29 @@
+"""Input: blobs that the user fills."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from caffe_compat.layers.base import Layer, Shape
+from caffe_compat.layers.registry import register
+
+
+@register
+class Input(Layer):
+    """Tops of the shapes in ``input_param.shape`` (one for all, or one for each); their values are the user's."""
+
+    type = "Input"
+    num_bottoms = (0, 0)
+    num_tops = (1, None)
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        given = [tuple(shape.dim) for shape in self.param.input_param.shape]
+        tops = len(self.param.top)
+        if len(given) not in (0, 1, tops):
+            self.fail(f"input_param has {len(given)} shapes; expected 0, 1 or {tops}, the number of tops")
+        if len(given) == 1:
+            given *= tops
+        return given or [()] * tops  # without a shape the user reshapes the blob before use
+
+    def forward(self, *bottoms: Tensor) -> tuple[Tensor, ...]:
+        return ()  # the net leaves the blobs as they are

@@ -1,0 +1,24 @@
+"""Labels, which come as floats, as indices of classes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from caffe_compat.layers.base import Layer
+
+
+def class_indices(layer: Layer, labels: Tensor, classes: int, ignore: int | None) -> tuple[Tensor, Tensor | None]:
+    """Indices that are safe to gather with, and a mask of the positions that count (None: all of them).
+
+    Caffe truncates the float and looks no further; a label beyond the classes reads memory that is not its own. On the
+    CPU we check; on a GPU that would hold up every iteration, and torch's own device assertion stops the program.
+    """
+    index = labels.to(torch.int64)
+    valid = None if ignore is None else index != ignore
+    if valid is not None:
+        index = index.masked_fill(~valid, 0)
+    if index.device.type == "cpu" and index.numel() and not 0 <= int(index.min()) <= int(index.max()) < classes:
+        worst = int(index.min()) if int(index.min()) < 0 else int(index.max())
+        layer.fail(f"label {worst} in bottom {layer.param.bottom[1]!r} is out of range; the {classes} classes are 0 to {classes - 1}")
+    return index, valid

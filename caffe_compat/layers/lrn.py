@@ -1,0 +1,71 @@
+"""LRN: local response normalisation, across channels and within a channel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from caffe_compat.layers.base import Gradients, Layer, Need, Shape
+from caffe_compat.layers.registry import register
+from caffe_compat.proto import caffe_pb2
+
+
+@register
+class LRN(Layer):
+    """ACROSS_CHANNELS: scale = k + alpha / n * (sum of bottom² over the n channels around), top = bottom * scale^-beta.
+
+    WITHIN_CHANNEL: the sum runs over an n x n square of the same channel, divided as AVE pooling divides (the padding
+    counts), and k is always 1: Caffe builds it from its Power and Pooling layers, which get a shift of 1.
+    """
+
+    type = "LRN"
+
+    def setup(self, shapes: list[Shape]) -> None:
+        lrn = self.param.lrn_param
+        if lrn.local_size % 2 == 0:
+            self.fail(f"local_size: {lrn.local_size}, LRN only supports odd values")
+        if len(shapes[0]) != 4:
+            self.fail(f"bottom of shape {list(shapes[0])}; expected 4 axes: num, channels, height, width")
+        self.within = lrn.norm_region == caffe_pb2.LRNParameter.WITHIN_CHANNEL
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        return shapes
+
+    def forward(self, *bottoms: Tensor) -> Tensor:
+        (x,) = bottoms
+        lrn = self.param.lrn_param
+        if self.within:
+            mean = F.avg_pool2d(x * x, lrn.local_size, 1, (lrn.local_size - 1) // 2)
+            scale = 1 + lrn.alpha * mean
+        else:
+            scale = _window_sum(x * x, lrn.local_size).mul_(lrn.alpha / lrn.local_size).add_(lrn.k)
+        power = scale.pow(-lrn.beta)
+        top = x * power
+        self.saved = (x, scale, power)
+        return top
+
+    def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
+        """d bottom = d top * scale^-beta - 2 alpha beta / n * bottom * (sum of d top * top / scale over the window)."""
+        x, scale, power = self.saved
+        lrn = self.param.lrn_param
+        ratio = (diffs[0] * x).mul_(power).div_(scale)
+        if self.within:
+            # The window is symmetric and the divisor constant, so the gradient of the mean is a mean again.
+            spread, factor = F.avg_pool2d(ratio, lrn.local_size, 1, (lrn.local_size - 1) // 2), 1.0
+        else:
+            spread, factor = _window_sum(ratio, lrn.local_size), 1.0 / lrn.local_size
+        grad = spread.mul_(x).mul_(-2 * lrn.alpha * lrn.beta * factor)
+        return [torch.addcmul(grad, diffs[0], power)], []
+
+
+def _window_sum(x: Tensor, size: int) -> Tensor:
+    """Sum over ``size`` neighbouring channels of (n, c, h, w), zeros beyond the ends."""
+    half = size // 2
+    total = x.clone()
+    for offset in range(1, min(half, x.shape[1] - 1) + 1):
+        total[:, offset:].add_(x[:, :-offset])
+        total[:, :-offset].add_(x[:, offset:])
+    return total

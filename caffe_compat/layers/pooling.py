@@ -1,0 +1,141 @@
+"""Pooling: MAX and AVE, with Caffe's output sizes and its treatment of windows that hang over the edge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from caffe_compat.layers.base import Gradients, Layer, Need, Shape
+from caffe_compat.layers.registry import register
+from caffe_compat.proto import caffe_pb2
+
+FLT_MAX = float(np.finfo(np.float32).max)
+Pair = tuple[int, int]
+
+
+@register
+class Pooling(Layer):
+    """MAX: the largest value of each window, the first of them where there are several; padding never wins.
+
+    AVE: the sum of the window over its area, which counts padding but ends at height + pad. Output size:
+    ceil((size + 2 pad - kernel) / stride) + 1, less one if there is padding and the last window would begin in it
+    (``round_mode: FLOOR`` takes the floor instead). A second top of MAX gets the index of the winner, as a float.
+
+    A MAX window that lies wholly outside the bottom gives -FLT_MAX, an AVE window nan (pooling_layer.cpp).
+    """
+
+    type = "Pooling"
+    num_tops = (1, 2)
+
+    def setup(self, shapes: list[Shape]) -> None:
+        pool = self.param.pooling_param
+        if len(shapes[0]) != 4:
+            self.fail(f"bottom of shape {list(shapes[0])}; expected 4 axes: num, channels, height, width")
+        if pool.pool == caffe_pb2.PoolingParameter.STOCHASTIC:
+            self.fail("pool: STOCHASTIC is not implemented, as in Caffe on a CPU; expected MAX or AVE")
+        self.max = pool.pool == caffe_pb2.PoolingParameter.MAX
+        if not self.max and len(self.param.top) > 1:
+            self.fail("only MAX pooling has a second top")
+        self.stride = self._pair("stride", pool)
+        self.pad = self._pair("pad", pool)
+        if pool.global_pooling:
+            if pool.HasField("kernel_size") or pool.HasField("kernel_h") or pool.HasField("kernel_w"):
+                self.fail("with global_pooling: true the kernel is the bottom's size, so kernel_size cannot be given")
+            if self.pad != (0, 0) or self.stride != (1, 1):
+                self.fail("with global_pooling: true only pad 0 and stride 1 are possible")
+        else:
+            kernel = self._pair("kernel", pool)
+            if min(kernel) < 1:
+                self.fail("kernel_size: missing or 0, expected at least 1")
+            if any(p >= k for p, k in zip(self.pad, kernel)):
+                self.fail(f"pad {self.pad} must be smaller than the kernel {kernel}")
+
+    def _pair(self, name: str, pool: caffe_pb2.PoolingParameter) -> Pair:
+        """Height and width from NAME (kernel_size for the kernel) or from NAME_h and NAME_w."""
+        both = "kernel_size" if name == "kernel" else name
+        if pool.HasField(f"{name}_h") or pool.HasField(f"{name}_w"):
+            if pool.HasField(both):
+                self.fail(f"give either {both} or {name}_h and {name}_w, not both")
+            if name != "pad" and not (pool.HasField(f"{name}_h") and pool.HasField(f"{name}_w")):
+                self.fail(f"{name}_h and {name}_w have to be given together")
+            return getattr(pool, f"{name}_h"), getattr(pool, f"{name}_w")
+        value = getattr(pool, both)
+        return value, value
+
+    def _kernel(self, shape: Shape) -> Pair:
+        pool = self.param.pooling_param
+        return (shape[2], shape[3]) if pool.global_pooling else self._pair("kernel", pool)
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        shape = shapes[0]
+        size = tuple(map(self._pooled, shape[2:], self._kernel(shape), self.stride, self.pad))
+        if min(size) < 1:
+            self.fail(f"kernel {self._kernel(shape)} does not fit into the padded bottom {list(shape)}")
+        return [(*shape[:2], *size)] * max(1, len(self.param.top))
+
+    def _pooled(self, size: int, kernel: int, stride: int, pad: int) -> int:
+        room = size + 2 * pad - kernel
+        floor = self.param.pooling_param.round_mode == caffe_pb2.PoolingParameter.FLOOR
+        pooled = (room // stride if floor else -(-room // stride)) + 1
+        if pad and (pooled - 1) * stride >= size + pad:
+            pooled -= 1
+        return pooled
+
+    def _excess(self, shape: Shape) -> tuple[int, int, int, int]:
+        """Padding (left, right, top, bottom) that makes a plain pooling visit exactly Caffe's windows.
+
+        Negative at the far ends where the last stride leaves something over.
+        """
+        kernel, pooled = self._kernel(shape), self.reshape([shape])[0][2:]
+        far = [(o - 1) * s + k - p - n for o, s, k, p, n in zip(pooled, self.stride, kernel, self.pad, shape[2:])]
+        return self.pad[1], far[1], self.pad[0], far[0]
+
+    def forward(self, *bottoms: Tensor) -> Tensor | tuple[Tensor, ...]:
+        (x,) = bottoms
+        return self._max(x) if self.max else self._average(x)
+
+    def _max(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+        left, right, top, bottom = self._excess(x.shape)
+        plain = left <= 0 and top <= 0 and right <= 0 and bottom <= 0
+        padded = x if plain else F.pad(x, (left, max(right, 0), top, max(bottom, 0)), value=-FLT_MAX)
+        pooled, index = torch.ops.aten.max_pool2d_with_indices(padded, self._kernel(x.shape), self.stride)
+        self.saved = (x.shape, padded, index)
+        if len(self.param.top) < 2:
+            return pooled
+        row, column = index // padded.shape[3] - top, index % padded.shape[3] - left
+        mask = torch.where(pooled > -FLT_MAX, row * x.shape[3] + column, -1)
+        return pooled, mask.to(x.dtype)
+
+    def _average(self, x: Tensor) -> Tensor:
+        left, right, top, bottom = self._excess(x.shape)
+        padded = F.pad(x, (left, max(right, 0), top, max(bottom, 0)))
+        kernel = self._kernel(x.shape)
+        total = F.avg_pool2d(padded, kernel, self.stride, divisor_override=1)
+        self.saved = (x.shape, padded, self._areas(x))
+        return total / self.saved[2]
+
+    def _areas(self, x: Tensor) -> Tensor:
+        """Area of each window, as Caffe counts it; 0 where a window begins beyond the padding."""
+        sides = []
+        kernel, pooled = self._kernel(x.shape), self.reshape([tuple(x.shape)])[0][2:]
+        for n, k, s, p, o in zip(x.shape[2:], kernel, self.stride, self.pad, pooled):
+            begin = torch.arange(o) * s - p
+            sides.append((begin + k).clamp_max(n + p) - begin)
+        return (sides[0][:, None] * sides[1]).to(x)
+
+    def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
+        shape, padded, extra = self.saved
+        kernel, (left, _, top, _) = self._kernel(shape), self._excess(shape)
+        if self.max:
+            grad = torch.ops.aten.max_pool2d_with_indices_backward(
+                diffs[0].contiguous(), padded, kernel, self.stride, [0, 0], [1, 1], False, extra
+            )
+        else:
+            grad = torch.ops.aten.avg_pool2d_backward(
+                (diffs[0] / extra).contiguous(), padded, kernel, self.stride, [0, 0], False, True, 1
+            )
+        return [grad[:, :, top : top + shape[2], left : left + shape[3]].contiguous()], []

@@ -1,0 +1,36 @@
+"""ReLU, also in its leaky form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from caffe_compat.layers.base import Gradients, Layer, Need, Shape
+from caffe_compat.layers.registry import register
+
+
+@register
+class ReLU(Layer):
+    """top = max(bottom, 0) + negative_slope * min(bottom, 0); the gradient at 0 is negative_slope's."""
+
+    type = "ReLU"
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        return shapes
+
+    def forward(self, *bottoms: Tensor) -> Tensor:
+        (x,) = bottoms
+        slope = self.param.relu_param.negative_slope
+        if slope:
+            self.saved = x
+            return torch.where(x > 0, x, slope * x)
+        self.saved = torch.relu_(x) if self.in_place else torch.relu(x)
+        return self.saved
+
+    def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
+        slope = self.param.relu_param.negative_slope
+        if slope:
+            return [torch.where(self.saved > 0, diffs[0], slope * diffs[0])], []
+        return [torch.ops.aten.threshold_backward(diffs[0], self.saved, 0)], []

@@ -1,0 +1,29 @@
+"""Sigmoid: the logistic function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from caffe_compat.layers.base import Gradients, Layer, Need, Shape
+from caffe_compat.layers.registry import register
+
+
+@register
+class Sigmoid(Layer):
+    """top = 1 / (1 + exp(-bottom)), element by element."""
+
+    type = "Sigmoid"
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        return shapes
+
+    def forward(self, *bottoms: Tensor) -> Tensor:
+        (x,) = bottoms
+        self.saved = torch.sigmoid_(x) if self.in_place else torch.sigmoid(x)
+        return self.saved
+
+    def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
+        return [torch.ops.aten.sigmoid_backward(diffs[0], self.saved)], []

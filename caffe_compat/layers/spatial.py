@@ -1,0 +1,59 @@
+"""kernel_size, stride, pad and dilation of convolution-like layers, in the ways a prototxt can spell them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from caffe_compat.layers.base import Layer, Shape
+
+
+@dataclass(frozen=True)
+class Window:
+    """One value for each spatial axis."""
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    pad: tuple[int, ...]
+    dilation: tuple[int, ...]
+
+    @property
+    def extent(self) -> tuple[int, ...]:
+        """Pixels that a dilated kernel spans."""
+        return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation))
+
+    def convolved(self, size: Shape) -> Shape:
+        """Output size of a convolution: floor((size + 2 pad - extent) / stride) + 1."""
+        rows = zip(size, self.pad, self.extent, self.stride)
+        return tuple((n + 2 * p - e) // s + 1 for n, p, e, s in rows)
+
+
+def read_window(layer: Layer, param: Any, axes: int) -> Window:
+    """The window of a ConvolutionParameter over ``axes`` spatial axes.
+
+    Either a repeated field (one value for all axes, or one for each) or, with two axes, its _h and _w forms.
+    """
+    return Window(
+        _values(layer, param, "kernel_size", "kernel", axes, None),
+        _values(layer, param, "stride", "stride", axes, 1),
+        _values(layer, param, "pad", "pad", axes, 0),
+        _values(layer, param, "dilation", "", axes, 1),
+    )
+
+
+def _values(layer: Layer, param: Any, name: str, prefix: str, axes: int, default: int | None) -> tuple[int, ...]:
+    given = list(getattr(param, name))
+    if prefix and (param.HasField(f"{prefix}_h") or param.HasField(f"{prefix}_w")):
+        if axes != 2:
+            layer.fail(f"{prefix}_h and {prefix}_w are for 2 spatial axes, this bottom has {axes}")
+        if given:
+            layer.fail(f"give either {name} or {prefix}_h and {prefix}_w, not both")
+        given = [getattr(param, f"{prefix}_h"), getattr(param, f"{prefix}_w")]
+    if not given and default is not None:
+        given = [default]
+    if len(given) not in (1, axes) and axes:
+        layer.fail(f"{name} needs 1 value or {axes}, one for each spatial axis; got {len(given)}")
+    values = tuple(given * axes if len(given) == 1 else given)
+    if name != "pad" and min(values, default=1) < 1:
+        layer.fail(f"{name}: {min(values)}, expected at least 1")
+    return values

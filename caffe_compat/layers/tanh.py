@@ -1,0 +1,29 @@
+"""TanH: the hyperbolic tangent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from caffe_compat.layers.base import Gradients, Layer, Need, Shape
+from caffe_compat.layers.registry import register
+
+
+@register
+class TanH(Layer):
+    """top = tanh(bottom), element by element."""
+
+    type = "TanH"
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        return shapes
+
+    def forward(self, *bottoms: Tensor) -> Tensor:
+        (x,) = bottoms
+        self.saved = torch.tanh_(x) if self.in_place else torch.tanh(x)
+        return self.saved
+
+    def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
+        return [torch.ops.aten.tanh_backward(diffs[0], self.saved)], []

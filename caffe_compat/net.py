@@ -1,0 +1,392 @@
+"""A net: NetParameter and NetState in, blobs and layers out, run forward and backward layer by layer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from caffe_compat import autograd
+from caffe_compat.backward_plan import Wiring, learns, needs
+from caffe_compat.blob import Blob, ParamBlob
+from caffe_compat.errors import CaffeError
+from caffe_compat.layers.base import Layer, Need
+from caffe_compat.layers.registry import create_layer
+from caffe_compat.proto import caffe_pb2, filter_net, read_net
+from caffe_compat.proto.text import layer_lines
+from caffe_compat.splits import insert_splits
+
+AUTOMATIC = "(automatic)"  # the name of a loss layer's top that the prototxt leaves out
+
+
+@dataclass
+class LearnableParam:
+    """A parameter as the solver sees it; layers that share it stand for one."""
+
+    parameter: nn.Parameter
+    layer: str  # the owner
+    index: int  # among the owner's parameters
+    lr_mult: float = 1.0
+    decay_mult: float = 1.0
+    specs: list[Any] = field(default_factory=list)  # ParamSpecs of owner and sharers
+
+
+class Net(nn.Module):
+    """A Caffe net.
+
+    Args:
+        net: a prototxt (any version of the format) or a NetParameter (up to date, state included).
+        phase: ``caffe_pb2.TRAIN`` or ``TEST``; None: what the NetParameter's state says.
+        level, stages: the rest of the NetState that include and exclude rules look at.
+        weights: a ``.caffemodel`` to copy parameters from, by layer name.
+
+    Two ways to run it. Caffe's: blobs hold values, ``forward_layers`` and ``backward_layers`` walk the layers, as
+    solvers and pycaffe do. Torch's: ``net(data=tensor)`` gives the outputs joined to an autograd graph.
+
+    Raises:
+        CaffeError: the definition is wrong; one line with file, line and layer.
+    """
+
+    def __init__(
+        self,
+        net: str | os.PathLike[str] | Any,
+        phase: int | None = None,
+        level: int = 0,
+        stages: Sequence[str] | None = None,
+        weights: str | os.PathLike[str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.source = ""
+        lines: dict[str, int] = {}
+        if isinstance(net, (str, os.PathLike)):
+            self.source = os.fspath(net)
+            net = read_net(self.source)
+            lines = layer_lines(Path(self.source).read_text())
+        param = type(net)()
+        param.CopyFrom(net)
+        if phase is not None:
+            param.state.phase = phase
+            param.state.level = level
+            param.state.stage.extend(stages or [])
+        self.phase: int = param.state.phase
+        self.name: str = param.name
+        try:
+            self.param = insert_splits(filter_net(param, param.state))
+        except CaffeError as error:
+            raise CaffeError(f"{self.source}: {error}" if self.source else str(error)) from None
+        self._like = torch.empty(0)
+        self._blobs: dict[str, Blob] = {}
+        self.inputs: list[str] = []
+        self.layers = nn.ModuleList()
+        self.wirings: list[Wiring] = []
+        self.learnable: list[LearnableParam] = []
+        self._owners: dict[str, LearnableParam] = {}  # by the name that a ParamSpec gives
+        self._owner_of: dict[int, nn.Parameter] = {}  # id of a sharer's parameter of another shape -> the owner's
+        unread: dict[str, None] = {}
+        learning: set[str] = set()  # blobs with a gradient
+        for layer_param in self.param.layer:
+            line = lines.get(layer_param.name)
+            place = f"{self.source}:{line}: " if line else f"{self.source}: " if self.source else ""
+            self._append(layer_param, f"{place}layer {layer_param.name!r}", unread, learning)
+        self.outputs = sorted(unread)
+        self.needs: list[Need | None] = needs(self.wirings, self.param.force_backward)
+        for wiring in self.wirings:
+            self._set_loss_diffs(wiring)
+        self._graphs: list[Any] = [None] * len(self.layers)
+        self._allow_in_place()
+        if weights is not None:
+            self.copy_from(weights)
+
+    # Construction
+
+    def _append(self, param: Any, where: str, unread: dict[str, None], learning: set[str]) -> None:
+        """Make one layer, its tops and its parameters."""
+        if not param.HasField("phase"):
+            param.phase = self.phase
+        layer = create_layer(param, param.phase, where)
+        bottoms, tops = list(param.bottom), list(param.top)
+        if param.propagate_down and len(param.propagate_down) != len(bottoms):
+            layer.fail(f"propagate_down has {len(param.propagate_down)} values; expected none or {len(bottoms)}")
+        if layer.auto_tops:
+            tops += [AUTOMATIC] * (layer.num_tops[0] - len(tops))
+        _check_count(layer, "bottom", len(bottoms), layer.num_bottoms)
+        _check_count(layer, "top", len(tops), layer.num_tops)
+        for name in bottoms:
+            unread.pop(name, None)
+        gradients = [name in learning for name in bottoms]
+        shapes = [self._blobs[name].shape for name in bottoms]
+        layer.setup(shapes)
+        for name, shape in zip(tops, layer.reshape(shapes), strict=True):
+            self._append_top(layer, name, shape, name in bottoms, unread)
+        for name, value in zip(tops, layer.constants()):
+            if value is not None:
+                self._blobs[name].tensor = value
+        flags = self._append_params(layer)
+        wiring = Wiring(
+            layer,
+            bottoms,
+            tops,
+            self._loss_weights(layer, len(tops)),
+            [flag if not param.propagate_down else param.propagate_down[i] for i, flag in enumerate(gradients)],
+            flags,
+            any(gradients) or any(flags),
+        )
+        if wiring.needed:
+            learning.update(tops)
+        self.layers.append(layer)
+        self.wirings.append(wiring)
+
+    def _append_top(self, layer: Layer, name: str, shape: tuple[int, ...], in_place: bool, unread: dict) -> None:
+        if in_place:
+            if layer.param.bottom[list(layer.param.top).index(name)] != name:
+                layer.fail(f"in-place top {name!r} has to be the bottom of the same index")
+            self._blobs[name].reshape(*shape)
+        elif name in self._blobs and name != AUTOMATIC:
+            layer.fail(f"Top blob {name!r} produced by multiple sources.")
+        else:
+            self._blobs[name] = Blob(shape, self._like)
+            if layer.type == "Input":
+                self.inputs.append(name)
+        if name != AUTOMATIC:
+            unread[name] = None
+
+    def _loss_weights(self, layer: Layer, num_tops: int) -> list[float]:
+        weights = list(layer.param.loss_weight) or ([1.0] if layer.is_loss else [])
+        if weights and len(weights) != num_tops:
+            layer.fail(f"loss_weight must be unspecified or specified once per top blob; got {len(weights)}, {num_tops} tops")
+        return weights or [0.0] * num_tops
+
+    def _append_params(self, layer: Layer) -> list[bool]:
+        """Register the layer's parameters with the net; says which of them learn."""
+        specs = list(layer.param.param)
+        if len(specs) > len(layer.params):
+            layer.fail(f"{len(specs)} param specs for {len(layer.params)} parameters")
+        specs += [caffe_pb2.ParamSpec()] * (len(layer.params) - len(specs))
+        for index, spec in enumerate(specs):
+            owner = self._owners.get(spec.name) if spec.name else None
+            if owner:
+                self._share(layer, index, spec, owner)
+            else:
+                learnable = LearnableParam(layer.params[index], layer.name, index, spec.lr_mult, spec.decay_mult, [spec])
+                self.learnable.append(learnable)
+                if spec.name:
+                    self._owners[spec.name] = learnable
+        return [learns(spec) for spec in specs]
+
+    def _share(self, layer: Layer, index: int, spec: Any, owner: LearnableParam) -> None:
+        mine, theirs = layer.params[index], owner.parameter
+        what = f"param {spec.name!r} is shared with layer {owner.layer!r}"
+        if spec.share_mode == caffe_pb2.ParamSpec.PERMISSIVE:
+            if mine.numel() != theirs.numel():
+                layer.fail(f"{what}, but has {mine.numel()} values, the owner {theirs.numel()}")
+        elif mine.shape != theirs.shape:
+            layer.fail(f"{what}, but its shape is {list(mine.shape)}, the owner's {list(theirs.shape)}")
+        for name in ("lr_mult", "decay_mult"):
+            if spec.HasField(name):
+                given = [getattr(other, name) for other in owner.specs if other.HasField(name)]
+                if given and given[0] != getattr(spec, name):
+                    layer.fail(f"{what}, but its {name} is {getattr(spec, name):g}, there {given[0]:g}")
+                setattr(owner, name, getattr(spec, name))
+        owner.specs.append(spec)
+        if mine.shape == theirs.shape:
+            layer.params[index] = theirs
+        else:
+            layer.params[index] = nn.Parameter(theirs.data.view(mine.shape))
+            self._owner_of[id(layer.params[index])] = theirs
+
+    def _set_loss_diffs(self, wiring: Wiring) -> None:
+        """A loss starts the backward pass with its weight as gradient."""
+        for name, weight in zip(wiring.tops, wiring.loss_weights):
+            if weight:
+                self._blobs[name].grad.fill_(weight)
+
+    def _allow_in_place(self) -> None:
+        """Let a layer overwrite its bottom where Caffe's own in-place layers lose nothing that is needed."""
+        producers: dict[str, Layer] = {}
+        for wiring in self.wirings:
+            layer = wiring.layer
+            if wiring.bottoms and wiring.tops[:1] == wiring.bottoms[:1]:
+                producer = producers[wiring.bottoms[0]]
+                layer.in_place = producer.has_backward() and not producer.keeps_top
+            producers.update(dict.fromkeys(wiring.tops, layer))
+
+    # Running
+
+    @property
+    def device(self) -> torch.device:
+        return self._like.device
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Net:
+        """Torch's hook behind ``to``, ``cuda`` and ``double``: blobs and layers follow the parameters."""
+        super()._apply(fn, recurse)
+        self._like = fn(self._like)
+        for blob in self._blobs.values():
+            blob.to(self._like)
+        for layer in self.layers:
+            layer.device = self._like.device
+        return self
+
+    def forward(self, **inputs: Tensor) -> dict[str, Tensor]:
+        """Torch's way: outputs by name, joined to the autograd graph; every input not given keeps its blob's value."""
+        values: dict[str, Tensor] = {name: self._blobs[name].tensor for name in self.inputs}
+        values.update(inputs)
+        for wiring in self.wirings:
+            if wiring.layer.type == "Input":
+                continue
+            in_place, wiring.layer.in_place = wiring.layer.in_place, False
+            tops = autograd.apply(wiring.layer, [values[name] for name in wiring.bottoms])
+            wiring.layer.in_place = in_place
+            values.update(zip(wiring.tops, tops))
+        return {name: values[name] for name in [*self.outputs, AUTOMATIC] if name in values}
+
+    def forward_layers(self, start: int = 0, end: int | None = None) -> Tensor:
+        """Run layers ``start`` to ``end`` (inclusive) on the blobs; returns the weighted sum of their losses."""
+        loss = self._like.new_zeros(())
+        for i in range(start, len(self.layers) if end is None else end + 1):
+            wiring = self.wirings[i]
+            for blob, top in zip(map(self._blobs.__getitem__, wiring.tops), self._forward(i, wiring)):
+                blob.tensor = top
+            for name, weight in zip(wiring.tops, wiring.loss_weights):
+                if weight:
+                    loss = loss + weight * self._blobs[name].tensor.sum()
+        return loss
+
+    def _forward(self, i: int, wiring: Wiring) -> Sequence[Tensor]:
+        layer, need = wiring.layer, self.needs[i]
+        bottoms = [self._blobs[name].tensor for name in wiring.bottoms]
+        if layer.type == "Input":
+            return []
+        record = need is not None and not layer.has_backward()
+        with torch.set_grad_enabled(record):
+            if record and need is not None:
+                bottoms = [x.detach().requires_grad_(flag) for x, flag in zip(bottoms, need.bottoms)]
+            tops = layer(*bottoms)
+        tops = (tops,) if isinstance(tops, Tensor) else tuple(tops)
+        if record:
+            self._graphs[i] = (bottoms, tops)
+        if need is None:
+            layer.saved = None
+        return [top.detach() for top in tops]
+
+    def backward_layers(self, start: int | None = None, end: int = 0) -> None:
+        """Run backward from layer ``start`` (default: the last) down to ``end``.
+
+        Takes the tops' diffs from the blobs, replaces the bottoms' diffs, adds to the parameters'.
+        """
+        for i in range(len(self.layers) - 1 if start is None else start, end - 1, -1):
+            need, wiring = self.needs[i], self.wirings[i]
+            if need is None or not (any(need.bottoms) or any(need.params)):
+                continue
+            diffs = [self._blobs[name].grad for name in wiring.tops]
+            backward = wiring.layer.backward if wiring.layer.has_backward() else self._autograd_backward(i)
+            bottoms, params = backward(diffs, need)
+            for name, flag, diff in zip(wiring.bottoms, need.bottoms, bottoms):
+                if flag:
+                    blob = self._blobs[name]
+                    blob.grad = self._like.new_zeros(blob.shape) if diff is None else diff
+            for parameter, flag, diff in zip(wiring.layer.params, need.params, params):
+                if flag and diff is not None:
+                    self._accumulate(parameter, diff, diffs)
+
+    def _autograd_backward(self, i: int) -> Callable[[Sequence[Tensor], Need], tuple[list, list]]:
+        bottoms, tops = self._graphs[i]
+
+        def backward(diffs: Sequence[Tensor], need: Need) -> tuple[list, list]:
+            inputs = [x for x, flag in zip(bottoms, need.bottoms) if flag]
+            inputs += [p for p, flag in zip(self.layers[i].params, need.params) if flag]
+            outputs = [(top, diff) for top, diff in zip(tops, diffs) if top.requires_grad]
+            found = iter(
+                torch.autograd.grad(
+                    [top for top, _ in outputs], inputs, [d for _, d in outputs], retain_graph=True, allow_unused=True
+                )
+                if outputs
+                else [None] * len(inputs)
+            )
+            return [next(found) if f else None for f in need.bottoms], [next(found) if f else None for f in need.params]
+
+        return backward
+
+    def _accumulate(self, parameter: nn.Parameter, diff: Tensor, diffs: Sequence[Tensor]) -> None:
+        owner = self._owner_of.get(id(parameter), parameter)
+        diff = diff.reshape(owner.shape)
+        if owner.grad is not None:
+            owner.grad.add_(diff)
+        elif any(diff.data_ptr() == top.data_ptr() for top in diffs):
+            owner.grad = diff.clone()  # a blob's diff will be overwritten
+        else:
+            owner.grad = diff
+
+    def clear_param_diffs(self) -> None:
+        """Set the parameters' diffs to zero, which a missing ``grad`` stands for."""
+        for learnable in self.learnable:
+            learnable.parameter.grad = None
+
+    def forward_backward(self) -> Tensor:
+        """One pass each way; returns the loss, a scalar on the net's device."""
+        loss = self.forward_layers()
+        self.backward_layers()
+        return loss
+
+    def reshape(self) -> None:
+        """Give every blob the shape that follows from the inputs' shapes, without computing anything."""
+        for wiring in self.wirings:
+            shapes = [self._blobs[name].shape for name in wiring.bottoms]
+            if wiring.layer.type != "Input":
+                for name, shape in zip(wiring.tops, wiring.layer.reshape(shapes)):
+                    self._blobs[name].reshape(*shape)
+            self._set_loss_diffs(wiring)
+
+    # Blobs and weights
+
+    @property
+    def blobs(self) -> dict[str, Blob]:
+        """All blobs by name, in the order in which the layers make them."""
+        return self._blobs
+
+    @property
+    def output_blobs(self) -> dict[str, Blob]:
+        return {name: self._blobs[name] for name in self.outputs}
+
+    def loss_weight(self, name: str) -> float:
+        """The loss weight of a blob, 0 if it is no loss."""
+        return next((w for wiring in self.wirings for top, w in zip(wiring.tops, wiring.loss_weights) if top == name), 0.0)
+
+    @property
+    def params(self) -> dict[str, list[ParamBlob]]:
+        """Parameters by layer name, of the layers that have some."""
+        return {layer.name: layer.blobs for layer in self.layers if len(layer.params)}
+
+    def copy_from(self, weights: str | os.PathLike[str] | Any) -> None:
+        """Copy parameters by layer name from a ``.caffemodel``, an ``.h5`` file or a NetParameter."""
+        from caffe_compat import weights as files
+
+        files.copy_from(self, weights)
+
+    def to_proto(self, write_diff: bool = False) -> Any:
+        """The net as Caffe writes it into a ``.caffemodel``."""
+        from caffe_compat import weights as files
+
+        return files.to_proto(self, write_diff)
+
+    def share_with(self, other: Net) -> None:
+        """Use the parameters of the layers of the same name in ``other``, without a copy."""
+        theirs = {layer.name: layer for layer in other.layers}
+        for layer in self.layers:
+            if layer.name in theirs:
+                source = theirs[layer.name]
+                if [p.shape for p in layer.params] != [p.shape for p in source.params]:
+                    layer.fail("cannot share weights: number or shapes of the parameters differ")
+                for mine, its in zip(layer.params, source.params):
+                    mine.data = its.data
+
+
+def _check_count(layer: Layer, side: str, count: int, limits: tuple[int, int | None]) -> None:
+    least, most = limits
+    if count < least or (most is not None and count > most):
+        expected = f"{least}" if least == most else f"at least {least}" if most is None else f"{least} to {most}"
+        layer.fail(f"{layer.type} takes {expected} {side} blob(s), got {count}")

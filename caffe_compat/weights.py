@@ -1,0 +1,157 @@
+"""A net's parameters in files: ``.caffemodel`` (binaryproto of any age) and ``.caffemodel.h5``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from google.protobuf.message import DecodeError
+
+from caffe_compat import glog
+from caffe_compat.atomic import writing
+from caffe_compat.errors import CaffeError
+from caffe_compat.proto import raw_blobs
+
+if TYPE_CHECKING:
+    from caffe_compat.layers.base import Layer
+    from caffe_compat.net import Net
+
+
+def is_hdf5(path: str | os.PathLike[str]) -> bool:
+    """Caffe goes by the name."""
+    return os.fspath(path).endswith(".h5")
+
+
+def copy_from(net: Net, source: str | os.PathLike[str] | Any) -> None:
+    """Copy parameters by layer name; layers that only one side has are left as they are.
+
+    ``source``: a file, or a NetParameter. Raises CaffeError if a layer of the same name has parameters of another
+    number or shape, before anything is copied.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        found = _read_hdf5(source) if is_hdf5(source) else _read_binary(source)
+        name = os.fspath(source)
+    else:
+        found, name = _blobs_by_layer(_as_raw(source)), "the NetParameter"
+    layers = {layer.name: layer for layer in net.layers}
+    todo = []
+    for layer_name, blobs in found:
+        if layer_name not in layers:
+            glog.info("net.cpp:739", f"Ignoring source layer {layer_name}")
+            continue
+        layer = layers[layer_name]
+        if len(blobs) != len(layer.params):
+            layer.fail(f"{name} has {len(blobs)} parameters for this layer, the net {len(layer.params)}")
+        todo += [(parameter, _fitted(layer, i, blob, name)) for i, (parameter, blob) in enumerate(zip(layer.params, blobs))]
+    with torch.no_grad():
+        for parameter, value in todo:
+            parameter.copy_(torch.tensor(value))
+
+
+def save(net: Net, path: str | os.PathLike[str], diff: bool = False) -> None:
+    """Write ``path`` whole or not at all; HDF5 if it ends in ``.h5``. ``diff``: the gradients as well."""
+    if is_hdf5(path):
+        _write_hdf5(net, path, diff)
+    else:
+        with writing(path) as temporary:
+            temporary.write_bytes(to_proto(net, diff).SerializeToString())
+
+
+def to_proto(net: Net, diff: bool = False) -> Any:
+    """The net as a NetParameter with raw blobs: name, and each layer's definition and parameters."""
+    result = raw_blobs.message_class("NetParameter")(name=net.name)
+    for layer in net.layers:
+        message = result.layer.add()
+        message.MergeFromString(layer.param.SerializeToString())
+        del message.blobs[:]
+        for parameter in layer.params:
+            grad = _grad(parameter) if diff else None
+            raw_blobs.from_array(message.blobs.add(), parameter.detach().cpu().numpy(), grad)
+    return result
+
+
+def _grad(parameter: torch.nn.Parameter) -> np.ndarray:
+    grad = parameter.grad
+    return np.zeros(parameter.shape, np.float32) if grad is None else grad.cpu().numpy()
+
+
+def _as_raw(net_param: Any) -> Any:
+    return raw_blobs.message_class("NetParameter").FromString(net_param.SerializeToString())
+
+
+def _read_binary(path: str | os.PathLike[str]) -> list[tuple[str, list[Any]]]:
+    try:
+        content = Path(path).read_bytes()
+        message = raw_blobs.message_class("NetParameter").FromString(content)
+    except OSError as error:
+        raise CaffeError(f"{os.fspath(path)}: cannot read weights: {error.strerror}") from None
+    except DecodeError:
+        raise CaffeError(f"{os.fspath(path)}: not a .caffemodel, or a damaged one ({len(content)} bytes)") from None
+    found = _blobs_by_layer(message)
+    if not found:
+        raise CaffeError(f"{os.fspath(path)}: no layers in it; expected a .caffemodel")
+    return found
+
+
+def _blobs_by_layer(net: Any) -> list[tuple[str, list[Any]]]:
+    """Name and blobs of each layer, for all three versions of the format.
+
+    Upgrading moves the blobs of V0 and V1 layers as they are, so there is no need to upgrade.
+    """
+    old = [(layer.layer if layer.HasField("layer") else layer) for layer in net.layers]
+    return [(layer.name, list(layer.blobs)) for layer in [*net.layer, *old]]
+
+
+def _fitted(layer: Layer, index: int, blob: Any, source: str) -> np.ndarray:
+    """A blob's values in the parameter's shape; old blobs have ones in front (``Blob::ShapeEquals``)."""
+    want = tuple(layer.params[index].shape)
+    if isinstance(blob, np.ndarray):
+        shape, value = blob.shape, blob
+    else:
+        shape = raw_blobs.shape_of(blob)
+        try:
+            value = raw_blobs.to_array(blob)
+        except ValueError as error:
+            raise CaffeError(f"{source}: layer {layer.name!r}, parameter {index}: {error}") from None
+        if raw_blobs.is_legacy(blob) and shape == (1,) * (4 - len(want)) + want:
+            shape = want
+    if shape != want:
+        layer.fail(
+            f"cannot copy parameter {index} from {source}: its shape is {list(shape)}, the net's {list(want)}; "
+            "to learn the layer from scratch instead, rename it"
+        )
+    return value.reshape(want)
+
+
+def _read_hdf5(path: str | os.PathLike[str]) -> list[tuple[str, list[Any]]]:
+    """Groups ``data/LAYER`` with datasets ``0``, ``1`` …; a shared parameter may stand only with its owner."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            layers = file["data"]
+            return [
+                (name, [np.asarray(group[str(i)], np.float32) for i in range(len(group))])
+                for name, group in layers.items()
+            ]
+    except (OSError, KeyError) as error:
+        raise CaffeError(f"{os.fspath(path)}: not a .caffemodel.h5: {error}") from None
+
+
+def _write_hdf5(net: Net, path: str | os.PathLike[str], diff: bool) -> None:
+    import h5py
+
+    owners = {id(learnable.parameter) for learnable in net.learnable}
+    with writing(path) as temporary, h5py.File(temporary, "w") as file:
+        for kind in ("data", "diff")[: 1 + diff]:
+            group = file.create_group(kind)
+            for layer in net.layers:
+                datasets = group.create_group(layer.name)
+                for i, parameter in enumerate(layer.params):
+                    owns = any(p.parameter is parameter and p.layer == layer.name and p.index == i for p in net.learnable)
+                    if owns or id(parameter) not in owners:
+                        value = parameter.detach().cpu().numpy() if kind == "data" else _grad(parameter)
+                        datasets.create_dataset(str(i), data=value)
