@@ -13,7 +13,12 @@ import click
 
 from caffe_compat.errors import CaffeError
 
-COMMANDS = {
+COMMANDS = {  # in the order of a first visit
+    "train": "yosinski.cli.train:train",
+    "test": "yosinski.cli.test:test",
+    "time": "yosinski.cli.time:time",
+    "data": "yosinski.cli.data:data",
+    "bench": "yosinski.cli.bench:bench",
     "upgrade": "yosinski.cli.upgrade:upgrade",
 }
 
@@ -41,7 +46,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line and exit; a mistake of the user ends in one line on stderr, never in a traceback."""
     try:
-        cli(standalone_mode=False)
+        cli(prog_name="yosinski", standalone_mode=False)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.UsageError as error:

@@ -33,9 +33,8 @@ def solver(source: Path, target: Path) -> None:
 
 
 def upgrade_file(kind: str, source: Path, target: Path) -> None:
-    from caffe_compat.proto.upgrade import files
-
     from caffe_compat import glog
+    from caffe_compat.proto.upgrade import files
 
     glog.attach(sys.stderr)
     if not files.upgrade_file(kind, source, target):

@@ -1,0 +1,127 @@
+"""CaffeNet, forward and backward: this runtime, the machine's own matrix product, and plain torch modules."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+from caffe_compat import rng
+from caffe_compat.net import Net
+from caffe_compat.proto import caffe_pb2
+from caffe_compat.proto.text import parse
+from yosinski.bench import seconds
+from yosinski.caffenet import DROPPED, FULL, NORMALIZED, POOLED, Conv, block, eight_layers, layer_block, text_of
+
+SGEMM_SIZE = 2048  # large enough for the product to run at its full rate, small enough to repeat often
+
+
+@dataclass(frozen=True)
+class CaffeNetTimes:
+    """Medians over interleaved rounds, so that a busy machine slows all of them alike.
+
+    Attributes:
+        batch: images in a pass.
+        gflop: float32 operations in the matrix products of one forward and backward pass, 2 for a multiply-add.
+        sgemm_gflops: the rate of a large square float32 product, in GFLOP/s.
+        bound_s: the time that the pass would take if it were nothing but products at that rate.
+        caffe_compat_s, torch_s: seconds for one pass of this runtime and of plain torch modules.
+    """
+
+    batch: int
+    gflop: float
+    sgemm_gflops: float
+    bound_s: float
+    caffe_compat_s: float
+    torch_s: float
+
+    def figures(self) -> dict[str, float]:
+        """All of it, and the ratios to the bound, ready for JSON."""
+        ours, plain = self.caffe_compat_s / self.bound_s, self.torch_s / self.bound_s
+        return {**asdict(self), "caffe_compat_x_bound": ours, "torch_x_bound": plain}
+
+
+def measure(batch: int = 64, rounds: int = 5) -> CaffeNetTimes:
+    """Time ``rounds`` passes of each; weights are the study's fillers', images are noise."""
+    net = caffenet(batch)
+    plain, images, labels = PlainCaffeNet(), torch.randn(batch, 3, FULL.crop, FULL.crop), torch.randint(1000, (batch,))
+    net.blobs["data"].tensor.copy_(images)
+    net.blobs["label"].tensor.copy_(labels)
+    square = torch.randn(SGEMM_SIZE, SGEMM_SIZE)
+    product = torch.empty_like(square)
+
+    def caffe_compat_pass() -> None:
+        net.clear_param_diffs()
+        net.forward_backward()
+
+    def torch_pass() -> None:
+        plain.zero_grad()
+        nn.functional.cross_entropy(plain(images), labels).backward()
+
+    runs = [lambda: torch.mm(square, square, out=product), caffe_compat_pass, torch_pass]
+    for run in runs:
+        run()
+    times = zip(*([seconds(run) for run in runs] for _ in range(rounds)), strict=True)
+    sgemm_s, ours_s, torch_s = (statistics.median(column) for column in times)
+    rate = 2 * SGEMM_SIZE**3 / sgemm_s / 1e9
+    work = gflop(net)
+    return CaffeNetTimes(batch, work, rate, work / rate, ours_s, torch_s)
+
+
+def caffenet(batch: int) -> Net:
+    """The study's full-size net for training, fed by Input layers."""
+    shapes = {"data": (batch, FULL.channels, FULL.crop, FULL.crop), "label": (batch,)}
+    feeds = [
+        layer_block(name, "Input", [], [name], block("input_param", block("shape", *(f"dim: {d}" for d in shape))))
+        for name, shape in shapes.items()
+    ]
+    loss = layer_block("loss", "SoftmaxWithLoss", ["fc8", "label"], ["loss"])
+    text = text_of("CaffeNet", *feeds, *eight_layers(FULL, kept=8, frozen=0), loss)
+    rng.set_random_seed(1)
+    return Net(parse(text, caffe_pb2.NetParameter), caffe_pb2.TRAIN)
+
+
+def gflop(net: Net) -> float:
+    """Operations in the products of one pass each way: each layer three times, but for the images' own gradient."""
+    total = 0.0
+    for layer, wiring in zip(net.layers, net.wirings, strict=True):
+        if layer.type in ("Convolution", "InnerProduct"):
+            batch, _, *pixels = net.blobs[wiring.tops[0]].shape
+            products = 2 if wiring.bottoms[0] == "data" else 3
+            total += 2.0 * products * batch * layer.blobs[0].numel() * torch.Size(pixels).numel()
+    return total / 1e9
+
+
+class PlainCaffeNet(nn.Sequential):
+    """The same net from torch's own modules, as somebody would write it without Caffe in mind."""
+
+    def __init__(self) -> None:
+        channels = FULL.channels
+        modules: list[nn.Module] = []
+        for number, layer in enumerate(FULL.layers, start=1):
+            top = layer.num_output
+            if isinstance(layer, Conv):
+                kernel, stride, pad = layer.kernel_size, layer.stride, layer.pad
+                modules.append(nn.Conv2d(channels, top, kernel, stride, pad, groups=layer.group))
+            else:
+                modules.append(nn.Linear(channels, top))
+            channels = top
+            if number < len(FULL.layers):
+                modules.append(nn.ReLU(inplace=True))
+            if number in POOLED:
+                modules.append(nn.MaxPool2d(3, 2, ceil_mode=True))
+            if number in NORMALIZED:
+                modules.append(nn.LocalResponseNorm(5, 1e-4, 0.75))
+            if number == 5:
+                modules.append(nn.Flatten())
+                channels *= 6 * 6  # pixels of pool5
+            if number in DROPPED:
+                modules.append(nn.Dropout(0.5))
+        super().__init__(*modules)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Scores, batch x 1000, of images, batch x 3 x 227 x 227."""
+        scores: Tensor = super().forward(images)
+        return scores

@@ -1,0 +1,70 @@
+"""Options that several commands have, and what their values mean."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from caffe_compat.errors import CaffeError
+
+PATH = click.Path(path_type=Path)
+
+
+class Device(click.ParamType):
+    """auto, cpu, cuda or cuda:N."""
+
+    name = "device"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
+            self.fail(f"{value!r} is not auto, cpu, cuda or cuda:N", param, ctx)
+        return str(value)
+
+
+def model_argument(command: Callable[..., None]) -> Callable[..., None]:
+    """A MODEL argument, which may also be given as ``--model``, as the caffe tool has it."""
+
+    @click.argument("model", type=PATH, required=False)
+    @click.option("--model", "model_option", type=PATH, hidden=True)
+    @functools.wraps(command)
+    def wrapper(model: Path | None, model_option: Path | None, **others: Any) -> None:
+        chosen = model or model_option
+        if chosen is None:
+            raise click.UsageError("Missing argument 'MODEL'.")
+        command(model=chosen, **others)
+
+    return wrapper
+
+
+weights_option = click.option("--weights", metavar="FILES", help="Weights files or run directories, comma-separated.")
+
+device_option = click.option(
+    "--device", type=Device(), default="auto", show_default=True, help="auto (a GPU if there is one), cpu or cuda:N."
+)
+
+
+def find_device(name: str, prefer_cpu: bool = False) -> Any:
+    """The torch.device of --device; ``prefer_cpu``: what auto means where a definition asks for the CPU."""
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() and not prefer_cpu else "cpu"
+    device = torch.device("cuda:0" if name == "cuda" else name)
+    if device.type == "cuda" and device.index >= torch.cuda.device_count():
+        raise CaffeError(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA device(s)")
+    return device
+
+
+def say_device(device: Any, cpu_line: int, gpu_line: int) -> None:
+    """Caffe's first log line."""
+    from caffe_compat import glog
+
+    if device.type == "cpu":
+        glog.info(f"caffe.cpp:{cpu_line}", "Use CPU.")
+    else:
+        glog.info(f"caffe.cpp:{gpu_line}", f"Use GPU with device ID {device.index}")

@@ -1,0 +1,203 @@
+"""A run directory: everything that tells later what was trained, with what, how, and how it ended.
+
+net.prototxt, solver.prototxt   the definitions as they were used: upgraded, with paths as they were opened
+train.log                       Caffe's log lines
+NAME_iter_N.caffemodel, .solverstate
+run.json                        versions, hashes, command lines, device, seed, status
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TextIO
+
+from caffe_compat.atomic import writing
+from caffe_compat.errors import CaffeError
+from yosinski.resources import CHECKOUT
+
+PACKAGES = ("yosinski", "torch", "numpy", "protobuf", "lmdb", "opencv-python-headless", "onnx", "onnxruntime-gpu")
+
+
+class RunDir:
+    """One training run on disk.
+
+    ``status`` in run.json is running, finished, interrupted or failed; a run that was killed stays "running", and
+    the lock on its log tells it from one that still is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.name
+        self.net = path / "net.prototxt"
+        self.solver = path / "solver.prototxt"
+        self.log = path / "train.log"
+        self.meta_path = path / "run.json"
+        self._lock: TextIO | None = None
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What run.json says; empty where there is none."""
+        try:
+            text = self.meta_path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return {}
+        try:
+            meta: dict[str, Any] = json.loads(text)
+        except ValueError as error:
+            raise CaffeError(f"{self.meta_path}: not a run's metadata: {error}") from None
+        return meta
+
+    @property
+    def finished(self) -> bool:
+        return self.meta.get("status") == "finished"
+
+    @property
+    def iteration(self) -> int:
+        """That of the newest snapshot."""
+        return max(map(snapshot_iteration, self.snapshots("solverstate")), default=0)
+
+    def open(self, *, resume: bool, force: bool) -> None:
+        """Make or take over the directory, and lock it for this process.
+
+        Raises CaffeError where that would overwrite a run, or where another process is at work in it.
+        """
+        if self.finished and not force:
+            raise CaffeError(f"{self.path}: this run has finished; --force starts it over, --out names another place")
+        states = self.snapshots("solverstate")
+        if states and not (resume or force):
+            at = f"{self.path}: an unfinished run, at iteration {self.iteration}"
+            raise CaffeError(f"{at}; --resume goes on, --force starts over")
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = self.log.open("a", encoding="utf-8")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CaffeError(f"{self.path}: another process is training here") from None
+        if not resume:
+            self._lock.truncate(0)
+            for old in states + self.snapshots("caffemodel"):
+                old.unlink()
+
+    def close(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def snapshots(self, suffix: str) -> list[Path]:
+        """Files NAME_iter_N.SUFFIX by rising iteration; ``suffix`` is caffemodel or solverstate, ``.h5`` included."""
+        found = [p for p in self.path.glob(f"*_iter_*.{suffix}*") if snapshot_iteration(p) >= 0]
+        return sorted(found, key=snapshot_iteration)
+
+    def newest_weights(self) -> Path | None:
+        """The newest .caffemodel, None if there is none yet."""
+        return next(reversed(self.snapshots("caffemodel")), None)
+
+    def newest_state(self) -> Path:
+        """The newest .solverstate whose .caffemodel is there too. CaffeError if there is none."""
+        for state in reversed(self.snapshots("solverstate")):
+            if state.with_name(state.name.replace(".solverstate", ".caffemodel")).exists():
+                return state
+        raise CaffeError(f"{self.path}: no snapshot to resume from; without --resume the run starts at iteration 0")
+
+    def begin(self, **facts: Any) -> None:
+        """Note the start of a session of training; ``facts`` (device, seed, files...) go into run.json."""
+        meta = self.meta
+        sessions = meta.get("sessions", []) if facts.get("resumed_from") else []
+        session = {"command": shlex.join(["yosinski", *sys.argv[1:]]), "started": now(), "ended": None}
+        session["resumed_from"] = facts.pop("resumed_from", None)
+        self._write(
+            {
+                "name": self.name,
+                "status": "running",
+                "iteration": 0,
+                **facts,
+                "versions": versions(),
+                "git_commit": git_commit(),
+                "sessions": [*sessions, session],
+            }
+        )
+
+    def end(self, status: str, iteration: int, **facts: Any) -> None:
+        """Note how the session ended: finished, interrupted or failed."""
+        meta = self.meta
+        meta.update(status=status, iteration=iteration, **facts)
+        meta["sessions"][-1]["ended"] = now()
+        self._write(meta)
+
+    def _write(self, meta: dict[str, Any]) -> None:
+        with writing(self.meta_path) as temporary:
+            temporary.write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+
+
+def snapshot_iteration(path: Path) -> int:
+    """N of NAME_iter_N.caffemodel or .solverstate (.h5 too); -1 for other names."""
+    match = re.search(r"_iter_(\d+)\.(caffemodel|solverstate)(\.h5)?$", path.name)
+    return int(match[1]) if match else -1
+
+
+def describe_file(path: Path) -> dict[str, str]:
+    """Path and SHA-256 of a file that a run depends on."""
+    with path.open("rb") as stream:
+        return {"path": str(path), "sha256": sha256(stream)}
+
+
+def sha256(stream: Any) -> str:
+    digest = hashlib.sha256()
+    while block := stream.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def describe_database(path: Path) -> dict[str, Any]:
+    """Path, size in bytes and modification time of a database; hashing hundreds of gigabytes would take an hour."""
+    files = sorted(p for p in path.iterdir() if p.is_file() and p.name not in ("lock.mdb", "LOCK", "LOG", "LOG.old"))
+    stats = [p.stat() for p in files]
+    newest = max((s.st_mtime for s in stats), default=0.0)
+    return {
+        "path": str(path),
+        "bytes": sum(s.st_size for s in stats),
+        "modified": datetime.fromtimestamp(newest, timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that take part in the numbers."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_commit() -> str | None:
+    """The commit of this checkout, with ``+`` where files have changed since; None for an installed package."""
+    if not (CHECKOUT / ".git").exists():
+        return None
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return commit + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(*arguments: str) -> str:
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+    command = ["git", "-C", str(CHECKOUT), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout.strip()
+
+
+def now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

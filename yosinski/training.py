@@ -1,0 +1,191 @@
+"""From the command line's words to a training run in a run directory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from caffe_compat.atomic import writing
+from caffe_compat.errors import CaffeError
+from caffe_compat.proto import read_net
+from caffe_compat.proto.text import format as format_text
+from yosinski.definition import inputs, is_solver, read_definition, set_data_root, solver_for
+from yosinski.needs import check_inputs, find_base_weights
+from yosinski.resources import find_prototxt
+from yosinski.run_dir import RunDir, describe_database, describe_file
+
+NET_FIELDS = ("net", "train_net", "test_net")  # those of a SolverParameter that name files
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user asks for; None where the definitions decide."""
+
+    prototxt: Path
+    solver: Path | None = None
+    weights: tuple[Path, ...] = ()
+    snapshot: Path | None = None
+    resume: bool = False
+    max_iter: int | None = None
+    seed: int | None = None
+    out: Path | None = None
+    data_root: Path | None = None
+    force: bool = False
+
+
+class Training:
+    """A run that is ready to start: everything read and checked, nothing written yet.
+
+    Attributes:
+        param: the SolverParameter to train with.
+        run: where it will run.
+        nets: the net definitions by the path that the solver names them by, as they will be used.
+        state: the .solverstate to go on from, or None.
+
+    Raises:
+        CaffeError: a definition is wrong, or data, mean, weights or snapshot are missing.
+    """
+
+    def __init__(self, wish: Wish) -> None:
+        path = find_prototxt(wish.prototxt)
+        out = wish.out or default_out(path)
+        if path.is_dir() and RunDir(path).solver.is_file():
+            out, path = wish.out or path, RunDir(path).solver
+        definition = read_definition(path)
+        if is_solver(definition):
+            self.param, self.solver_path = definition, path
+            for field in NET_FIELDS:
+                _look_beside(self.param, field, path.parent)
+        else:
+            self.solver_path = wish.solver or solver_for(path)
+            self.param = read_definition(self.solver_path)
+            if not is_solver(self.param):
+                raise CaffeError(f"{self.solver_path}: a net definition; expected a solver")
+            for field in ("net_param", "train_net", "train_net_param", "test_net", "test_net_param"):
+                self.param.ClearField(field)
+            self.param.net = str(path)
+        self.run = RunDir(out)
+        self.data_root = wish.data_root
+        self.param.snapshot_prefix = str(self.run.path / self.run.name)
+        if wish.max_iter is not None:
+            self.param.max_iter = wish.max_iter
+        if wish.seed is not None:
+            self.param.random_seed = wish.seed
+        self.nets = {name: self._read_net(name) for name in _net_files(self.param)}
+        for name, net in self.nets.items():
+            check_inputs(Path(name), net)
+        self.state = self.run.newest_state() if wish.resume and not wish.snapshot else wish.snapshot
+        if self.state is not None and not self.state.is_file():
+            raise CaffeError(f"--snapshot {self.state}: no such file")
+        weights = wish.weights
+        if not weights and self.state is None and not self.param.weights and not is_solver(definition):
+            weights = find_base_weights(path, self.run.path.parent)
+        self.param.weights.extend(str(file) for file in weights)
+        self.wish = wish
+
+    @property
+    def wants_cpu(self) -> bool:
+        """Whether the solver asks for the CPU."""
+        return bool(self.param.solver_mode == self.param.CPU)
+
+    def _read_net(self, path: str) -> Any:
+        net = read_net(path)
+        if self.data_root is not None:
+            set_data_root(net, self.data_root)
+        return net
+
+    def build_net(self, param: Any) -> Any:
+        """The solver's way to a net: the definition with --data-root in front of its paths."""
+        from caffe_compat.net import Net
+
+        if self.data_root is not None:
+            set_data_root(param, self.data_root)
+        return Net(param)
+
+    def files(self) -> dict[str, Any]:
+        """Path and hash of everything that the run reads."""
+        found: dict[str, Any] = {"solver": describe_file(self.solver_path)}
+        found["nets"] = [describe_file(Path(name)) for name in self.nets]
+        found["weights"] = [describe_file(Path(name)) for name in self.param.weights]
+        read = {i.path: i for net in self.nets.values() for i in inputs(net)}
+        found["inputs"] = [describe_database(p) if p.is_dir() else describe_file(p) for p in read]
+        return found
+
+    @contextmanager
+    def opened(self, device: str) -> Iterator[RunDir]:
+        """Take the run directory, write the definitions into it, log to it, and note how the run ends."""
+        from caffe_compat import glog
+
+        run, wish = self.run, self.wish
+        run.open(resume=self.state is not None, force=wish.force)
+        with ExitStack() as stack:
+            stack.callback(run.close)
+            run.begin(
+                device=device,
+                seed=self.param.random_seed if self.param.random_seed >= 0 else None,
+                max_iter=self.param.max_iter,
+                files=self.files(),
+                resumed_from=str(self.state) if self.state else None,
+            )
+            self._write_definitions()
+            handler = glog.attach(run.log)
+            stack.callback(glog.detach, handler)
+            try:
+                yield run
+            except BaseException as error:
+                status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+                run.end(status, run.iteration, reason=" ".join(str(error).split()) or type(error).__name__)
+                raise
+
+    def _write_definitions(self) -> None:
+        """Copies that train the same net from the same working directory, with us or with Caffe."""
+        solver = type(self.param)()
+        solver.CopyFrom(self.param)
+        names = {}
+        for i, (name, net) in enumerate(self.nets.items()):
+            copy = self.run.net if i == 0 else self.run.path / f"net_{i}.prototxt"
+            names[name] = str(copy)
+            _write_text(copy, format_text(net))
+        for field in ("net", "train_net"):
+            if solver.HasField(field):
+                setattr(solver, field, names[getattr(solver, field)])
+        solver.test_net[:] = [names[name] for name in solver.test_net]
+        _write_text(self.run.solver, format_text(solver))
+
+
+def _net_files(param: Any) -> list[str]:
+    """The net files that a SolverParameter names, each once."""
+    names = [getattr(param, field) for field in ("net", "train_net") if param.HasField(field)]
+    return list(dict.fromkeys([*names, *param.test_net]))
+
+
+def _look_beside(param: Any, field: str, folder: Path) -> None:
+    """Caffe looks for a solver's net in the working directory; where it is not there, look beside the solver."""
+
+    def found(name: str) -> str:
+        return str(folder / name) if not Path(name).exists() and (folder / name).exists() else name
+
+    if field == "test_net":
+        param.test_net[:] = [found(name) for name in param.test_net]
+    elif param.HasField(field):
+        setattr(param, field, found(getattr(param, field)))
+
+
+def default_out(prototxt: Path) -> Path:
+    """runs/NAME: the path below a folder ``prototxt``, else the file name; for solver.prototxt its folder's."""
+    name = prototxt.absolute().with_suffix("")
+    if name.name == "solver":
+        name = name.parent
+    parts = name.parts
+    if "prototxt" in parts[:-1]:
+        below = len(parts) - parts[::-1].index("prototxt", 1)
+        return Path("runs", *parts[below:])
+    return Path("runs", name.name)
+
+
+def _write_text(path: Path, text: str) -> None:
+    with writing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
