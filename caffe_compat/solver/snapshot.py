@@ -1,0 +1,89 @@
+"""Snapshots: a file of weights and a file of solver state, which appear together."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from caffe_compat import glog, weights
+from caffe_compat.atomic import writing
+from caffe_compat.errors import CaffeError
+from caffe_compat.proto import caffe_pb2
+from caffe_compat.solver.state import SolverState, is_hdf5, read_state, to_bytes
+
+if TYPE_CHECKING:
+    from caffe_compat.solver.solver import Solver
+
+
+def check_prefix(param: Any, source: str) -> None:
+    """See to it before training that snapshots can be written. Raises CaffeError."""
+    if not param.snapshot:
+        return
+    if not param.snapshot_prefix:
+        raise CaffeError(f"{source}: In solver params, snapshot is specified but snapshot_prefix is not.")
+    folder = Path(param.snapshot_prefix).absolute().parent
+    while not folder.exists():  # it will be made by the first snapshot
+        folder = folder.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise CaffeError(
+            f"{source}: Cannot write to snapshot prefix '{param.snapshot_prefix}'; {folder} is not a writable folder"
+        )
+
+
+def write(solver: Solver) -> str:
+    """Write ``<snapshot_prefix>_iter_<iter>`` with Caffe's extensions; returns the path of the state.
+
+    Both files are complete on the disk before either gets its name, and the state gets its name last: where there is
+    a state, its weights are there too. Whatever fails, earlier snapshots stay, and nothing half-written is left.
+    """
+    param = solver.param
+    hdf5 = param.snapshot_format == caffe_pb2.SolverParameter.HDF5
+    base, suffix = f"{param.snapshot_prefix}_iter_{solver.iter}", ".h5" if hdf5 else ""
+    model, state_path = Path(f"{base}.caffemodel{suffix}"), Path(f"{base}.solverstate{suffix}")
+    ready = Path(f"{base}.new.caffemodel{suffix}")
+    if hdf5:
+        glog.info("solver.cpp:474", f"Snapshotting to HDF5 file {model}")
+        glog.info("sgd_solver.cpp:296", f"Snapshotting solver state to HDF5 file {state_path}")
+    else:
+        glog.info("solver.cpp:464", f"Snapshotting to binary proto file {model}")
+        glog.info("sgd_solver.cpp:284", f"Snapshotting solver state to binary proto file {state_path}")
+    optimizer = solver.optimizer
+    history = [tensor.cpu().numpy() for tensor in optimizer.history]
+    state = SolverState(solver.iter, str(model), optimizer.policy.current_step, history)
+    try:
+        weights.save(solver.net, ready, param.snapshot_diff)
+        with writing(state_path) as temporary, temporary.open("wb") as file:
+            file.write(to_bytes(state, hdf5))
+            file.flush()
+            os.fsync(file.fileno())
+            state_path.unlink(missing_ok=True)  # one of an earlier run must not meet the new weights
+            ready.replace(model)
+    finally:
+        ready.unlink(missing_ok=True)
+    return str(state_path)
+
+
+def restore(solver: Solver, path: Path) -> None:
+    """Take over weights, iteration and history from a state. Raises CaffeError, and changes nothing, if it is unfit."""
+    state = read_state(path)
+    try:
+        solver.optimizer.check_history(state.history)
+    except CaffeError as error:
+        raise CaffeError(f"{path}: {error}") from None
+    if state.learned_net:
+        solver.net.copy_from(_find_weights(state.learned_net, path))
+    if not is_hdf5(path):
+        glog.info("sgd_solver.cpp:336", "SGDSolver: restoring history")
+    solver.optimizer.load_history(state.history)
+    solver.optimizer.policy.current_step = state.current_step
+    solver.iter = state.iter
+
+
+def _find_weights(name: str, state: Path) -> Path:
+    """Caffe's path is relative to the folder in which the training ran; failing that, look beside the state."""
+    beside = state.parent / Path(name).name
+    for path in (Path(name), beside):
+        if path.exists():
+            return path
+    raise CaffeError(f"{state}: its weights are missing: neither {name} nor {beside} exists")

@@ -1,0 +1,210 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from caffe_compat import glog, rng
+from caffe_compat.errors import CaffeError
+from caffe_compat.net import Net
+from caffe_compat.proto import read_solver
+from caffe_compat.proto.text import format as format_text
+from caffe_compat.solver import display, nets, snapshot
+from caffe_compat.solver.loss import SmoothedLoss
+from caffe_compat.solver.optimizer import Optimizer
+from caffe_compat.solver.testing import run_test
+
+ACTIONS = ("stop", "snapshot")
+
+
+class Solver:
+    """Trains a net as Caffe 1.0 does: same order of events, same arithmetic, same files, same log.
+
+    Args:
+        param: a solver prototxt, or a SolverParameter.
+        net_class: the class of the nets, built from a NetParameter whose state is filled in.
+        device: where the nets compute; None leaves them where ``net_class`` puts them.
+
+    Attributes:
+        param: the SolverParameter.
+        net: the net that is trained.
+        test_nets: the nets that are tested. They have weights of their own until the first test, as in Caffe.
+        iter: number of updates done.
+
+    Raises:
+        CaffeError: the definition of the solver or of a net is wrong; one line.
+    """
+
+    def __init__(
+        self,
+        param: str | os.PathLike[str] | Any,
+        net_class: type[Net] = Net,
+        device: torch.device | str | None = None,
+    ) -> None:
+        self.source = os.fspath(param) if isinstance(param, (str, os.PathLike)) else "solver"
+        self.param = read_solver(self.source) if isinstance(param, (str, os.PathLike)) else param
+        self._net_class, self._device = net_class, device
+        glog.info("solver.cpp:45", f"Initializing solver from parameters: \n{format_text(self.param).rstrip()}")
+        if self.param.average_loss < 1:
+            raise CaffeError(f"{self.source}: average_loss should be at least 1; it is {self.param.average_loss}")
+        snapshot.check_prefix(self.param, self.source)
+        if self.param.random_seed >= 0:
+            rng.set_random_seed(self.param.random_seed)
+        self.net = self._create(nets.train_net(self.param, self.source), "training")
+        self.test_nets = [self._create(net, "test") for net in nets.test_nets(self.param, self.source)]
+        self.optimizer = Optimizer(self.param, self.net, self.source)
+        self.iter = 0
+        self._requests: deque[str] = deque()
+        self._stopped = False
+        self._callbacks: list[tuple[Callable[[], None], Callable[[], None]]] = []
+        self._smoothed = SmoothedLoss(self.param.average_loss)
+        glog.info("solver.cpp:57", "Solver scaffolding done.")
+
+    def _create(self, source: nets.NetSource, kind: str) -> Net:
+        """Build a net; the ``weights`` that the solver names go into train and test nets alike."""
+        glog.info(f"solver.cpp:{source.line}", f"Creating {kind} net {source.description}")
+        net = self._net_class(source.param)
+        if self._device is not None:
+            net.to(self._device)
+        for path in (name.strip() for names in self.param.weights for name in names.split(",")):
+            glog.info("solver.cpp:72", f"Finetuning from {path}")
+            net.copy_from(path)
+        return net
+
+    # Training
+
+    def solve(self, resume_file: str | os.PathLike[str] | None = None) -> None:
+        """Train up to max_iter, then show the loss of one more batch and test, where the last iteration is due."""
+        glog.info("solver.cpp:289", f"Solving {self.net.name}")
+        glog.info("solver.cpp:290", f"Learning Rate Policy: {self.param.lr_policy}")
+        if resume_file is not None:
+            glog.info("solver.cpp:296", f"Restoring previous solver status from {os.fspath(resume_file)}")
+            self.restore(resume_file)
+        self.step(self.param.max_iter - self.iter)
+        if self.param.snapshot_after_train and not self._due(self.param.snapshot):
+            self.snapshot()
+        if self._stopped:
+            glog.info("solver.cpp:311", "Optimization stopped early.")
+            return
+        if self._due(self.param.display):
+            self._smoothed.add(self.net.forward_layers())
+            glog.info("solver.cpp:327", f"Iteration {self.iter}, loss = {self._smoothed.value:g}")
+        if self._due(self.param.test_interval):
+            self.test_all()
+        glog.info("solver.cpp:332", "Optimization Done.")
+
+    def step(self, iterations: int) -> None:
+        """Train for a number of iterations, with the tests, lines and snapshots that fall due."""
+        param = self.param
+        self._smoothed = SmoothedLoss(param.average_loss)
+        self._restart_timer()
+        self._stopped = False
+        stop = self.iter + iterations
+        while self.iter < stop:
+            self.net.clear_param_diffs()
+            if self._due(param.test_interval) and (self.iter or param.test_initialization):
+                self.test_all()
+                if self._stopped:
+                    return
+            for on_start, _ in self._callbacks:
+                on_start()
+            self._smoothed.add(self._forward_backward())
+            if self._due(param.display):
+                self._display()
+            for _, on_gradients in self._callbacks:
+                on_gradients()
+            self.apply_update()
+            request = self._requests.popleft() if self._requests else None
+            if request == "snapshot" or self._due(param.snapshot):
+                self.snapshot()
+            if request == "stop":
+                self._stopped = True
+                return
+
+    def _due(self, interval: int) -> bool:
+        """Whether something done every so many iterations falls on this one; an interval of 0 means never."""
+        return interval != 0 and self.iter % interval == 0
+
+    def _forward_backward(self) -> Tensor:
+        """The mean loss over the iter_size batches of an iteration; gradients add up in the parameters."""
+        loss = self.net.forward_backward()
+        for _ in range(1, self.param.iter_size):
+            loss = loss + self.net.forward_backward()
+        return loss / self.param.iter_size
+
+    def apply_update(self) -> None:
+        """Change the weights by the gradients at hand, and count the iteration."""
+        self.optimizer.update(self.iter, display=self._due(self.param.display))
+        self.iter += 1
+
+    def _restart_timer(self) -> None:
+        self._started, self._shown = time.perf_counter(), self.iter
+
+    def _display(self) -> None:
+        loss = self._smoothed.value  # fetching it waits for the device, so it comes before the clock is read
+        seconds = time.perf_counter() - self._started
+        speed = f"{(self.iter - self._shown) / seconds:g} iter/s, {seconds:g}s/{self.param.display} iters"
+        glog.info("solver.cpp:239", f"Iteration {self.iter} ({speed}), loss = {loss:g}")
+        values = {name: blob.tensor for name, blob in self.net.output_blobs.items()}
+        for line in display.outputs(self.net, values, "Train"):
+            glog.info("solver.cpp:258", line)
+        self._restart_timer()
+
+    def add_callback(self, on_start: Callable[[], None], on_gradients: Callable[[], None]) -> None:
+        """Call ``on_start`` before each iteration's passes and ``on_gradients`` between them and the update."""
+        self._callbacks.append((on_start, on_gradients))
+
+    def request(self, action: str) -> None:
+        """Ask a running solver to "stop" or to write a "snapshot" once the iteration is done. For signal handlers."""
+        if action not in ACTIONS:
+            raise ValueError(f"action {action!r}; known: {', '.join(ACTIONS)}")
+        self._requests.append(action)
+
+    # Testing
+
+    def test_all(self) -> None:
+        """Test every test net with the current weights and print its outputs."""
+        self._stopped = False
+        for i in range(len(self.test_nets)):
+            if not self._stopped:
+                self._test(i)
+
+    def _test(self, index: int) -> None:
+        glog.info("solver.cpp:347", f"Iteration {self.iter}, Testing net (#{index})")
+        net = self.test_nets[index]
+        net.share_with(self.net)
+        scores = run_test(net, self.param.test_iter[index], self._interrupted)
+        if scores is None:
+            glog.info("solver.cpp:396", "Test interrupted.")
+            return
+        if self.param.test_compute_loss:
+            glog.info("solver.cpp:401", f"Test loss: {float(scores.loss):g}")
+        for line in display.outputs(net, scores.outputs, "Test"):
+            glog.info("solver.cpp:414", line)
+
+    def _interrupted(self) -> bool:
+        """Serve requests that come in during a test; true if one of them is to stop."""
+        while self._requests:
+            if self._requests.popleft() == "snapshot":
+                self.snapshot()
+            else:
+                self._stopped = True
+        return self._stopped
+
+    # Snapshots
+
+    def snapshot(self) -> str:
+        """Write weights and solver state as ``<snapshot_prefix>_iter_<iter>``; returns the path of the state."""
+        return snapshot.write(self)
+
+    def restore(self, path: str | os.PathLike[str]) -> None:
+        """Go on from a ``.solverstate`` or ``.solverstate.h5``, Caffe's or ours. Data start at their first record."""
+        snapshot.restore(self, Path(path))

@@ -1,0 +1,30 @@
+"""A test: a number of forward passes of a test net and the mean of each of its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+
+@dataclass
+class Scores:
+    """Means over the batches of a test, summed in float32 in the order of the batches, as Caffe does."""
+
+    loss: Tensor  # the weighted sum of the net's losses, a scalar
+    outputs: dict[str, Tensor]  # output blobs by name
+
+
+def run_test(net: Any, batches: int, interrupted: Callable[[], bool]) -> Scores | None:
+    """Run ``batches`` forward passes; None if ``interrupted()`` says so before one of them."""
+    loss: Any = 0.0
+    sums: dict[str, Tensor] = {}
+    for _ in range(batches):
+        if interrupted():
+            return None
+        loss = loss + net.forward_layers()
+        for name, blob in net.output_blobs.items():
+            sums[name] = sums[name] + blob.tensor if name in sums else blob.tensor.clone()
+    return Scores(loss / max(batches, 1), {name: total / batches for name, total in sums.items()})
