@@ -2,19 +2,51 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
-from caffe_compat.proto import caffe_pb2, text
+from caffe_compat.proto import binary, caffe_pb2, raw_blobs, text
+from caffe_compat.proto.filter import filter_net, state_meets_rule
+from caffe_compat.proto.upgrade import fill_snapshot_prefix, upgrade_net, upgrade_solver
 
-__all__ = ["caffe_pb2", "read_net", "read_solver", "text"]
+__all__ = [
+    "binary",
+    "caffe_pb2",
+    "filter_net",
+    "read_net",
+    "read_solver",
+    "read_weights",
+    "state_meets_rule",
+    "text",
+    "upgrade_net",
+    "upgrade_solver",
+]
 
 
 def read_net(path: str | Path) -> Any:
-    """The NetParameter in the prototxt ``path``; CaffeError if it cannot be read or is wrong."""
-    return text.read(path, caffe_pb2.NetParameter)
+    """The NetParameter in the prototxt ``path``, of any age, upgraded; CaffeError if it cannot be read or is wrong."""
+    net = text.read(path, caffe_pb2.NetParameter)
+    upgrade_net(net, os.fspath(path))
+    return net
 
 
 def read_solver(path: str | Path) -> Any:
-    """The SolverParameter in the prototxt ``path``; CaffeError if it cannot be read or is wrong."""
-    return text.read(path, caffe_pb2.SolverParameter)
+    """The SolverParameter in the prototxt ``path``, upgraded, its snapshot_prefix filled in as Caffe does.
+
+    Raises CaffeError if it cannot be read or is wrong.
+    """
+    solver = text.read(path, caffe_pb2.SolverParameter)
+    upgrade_solver(solver, os.fspath(path))
+    fill_snapshot_prefix(solver, path)
+    return solver
+
+
+def read_weights(path: str | Path) -> Any:
+    """The NetParameter in the ``.caffemodel`` ``path``, of any age, upgraded; its blobs are ``raw_blobs``.
+
+    Raises CaffeError if it cannot be read or is wrong.
+    """
+    net = binary.read(path, raw_blobs.message_class("NetParameter"))
+    upgrade_net(net, os.fspath(path))
+    return net
