@@ -50,6 +50,8 @@ class Training:
     """
 
     def __init__(self, wish: Wish) -> None:
+        from caffe_compat.solver.nets import train_net
+
         path = find_prototxt(wish.prototxt)
         out = wish.out or default_out(path)
         if path.is_dir() and RunDir(path).solver.is_file():
@@ -77,6 +79,7 @@ class Training:
         self.nets = {name: self._read_net(name) for name in _net_files(self.param)}
         for name, net in self.nets.items():
             check_inputs(Path(name), net)
+        train_net(self.param, str(self.solver_path))
         self.state = self.run.newest_state() if wish.resume and not wish.snapshot else wish.snapshot
         if self.state is not None and not self.state.is_file():
             raise CaffeError(f"--snapshot {self.state}: no such file")
@@ -97,13 +100,13 @@ class Training:
             set_data_root(net, self.data_root)
         return net
 
-    def build_net(self, param: Any) -> Any:
+    def build_net(self, param: Any, source: str = "") -> Any:
         """The solver's way to a net: the definition with --data-root in front of its paths."""
         from caffe_compat.net import Net
 
         if self.data_root is not None:
             set_data_root(param, self.data_root)
-        return Net(param)
+        return Net(param, source=source)
 
     def files(self) -> dict[str, Any]:
         """Path and hash of everything that the run reads."""

@@ -90,7 +90,7 @@ def gflop(net: Net) -> float:
         if layer.type in ("Convolution", "InnerProduct"):
             batch, _, *pixels = net.blobs[wiring.tops[0]].shape
             products = 2 if wiring.bottoms[0] == "data" else 3
-            total += 2.0 * products * batch * layer.blobs[0].numel() * torch.Size(pixels).numel()
+            total += 2.0 * products * batch * layer.params[0].numel() * torch.Size(pixels).numel()
     return total / 1e9
 
 

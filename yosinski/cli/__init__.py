@@ -18,6 +18,7 @@ COMMANDS = {  # in the order of a first visit
     "test": "yosinski.cli.test:test",
     "time": "yosinski.cli.time:time",
     "data": "yosinski.cli.data:data",
+    "nets": "yosinski.cli.nets:nets",
     "bench": "yosinski.cli.bench:bench",
     "upgrade": "yosinski.cli.upgrade:upgrade",
 }

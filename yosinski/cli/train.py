@@ -85,10 +85,10 @@ def train(
         job.solve(training.state)
         glog.info("caffe.cpp:250", "Optimization Done.")
         finished = job.iter >= training.param.max_iter
-        run.end("finished" if finished else "interrupted", job.iter, scores=scores.test)
+        run.end("finished" if finished else "interrupted", job.iter, tested_at=scores.tested_at, scores=scores.test)
     if not finished:
         again = shlex.join(["yosinski", "train", str(run.path), "--resume", "--device", str(where)])
         click.echo(f"yosinski: stopped at iteration {job.iter}; go on with: {again}", err=True)
         raise click.exceptions.Exit(INTERRUPTED)
-    top1 = f", top-1 {scores.top1:.4f}" if scores.top1 is not None else ""
-    click.echo(f"{run.path}: iteration {job.iter}{top1}")
+    top1 = f", top-1 {scores.top1:.4f} at iteration {scores.tested_at}" if scores.top1 is not None else ""
+    click.echo(f"{run.path}: {job.iter} iterations{top1}")
