@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caffe_compat.layers.base import Need
 
@@ -50,8 +50,3 @@ def needs(wirings: list[Wiring], force_backward: bool) -> list[Need | None]:
             bottoms = [flag or i not in wiring.layer.no_gradient for i, flag in enumerate(bottoms)]
         result.append(Need(tuple(bottoms), tuple(params)) if run else None)
     return result[::-1]
-
-
-def learns(spec: Any) -> bool:
-    """Whether a ParamSpec lets the parameter learn."""
-    return spec.lr_mult != 0

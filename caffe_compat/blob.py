@@ -71,7 +71,7 @@ class Blob:
     def __init__(self, shape: Sequence[int] = (), like: Tensor | None = None, owner: Any = None) -> None:
         self._shape: Shape = tuple(shape)
         self._like = torch.empty(0) if like is None else like  # says device and dtype
-        self._data = _Memory(owner or SimpleNamespace(data=None, grad=None), "data")
+        self._data = _Memory(SimpleNamespace(data=None, grad=None) if owner is None else owner, "data")
         self._diff = _Memory(self._data.owner, "grad")
 
     @property

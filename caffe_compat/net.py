@@ -4,36 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from caffe_compat import autograd
-from caffe_compat.backward_plan import Wiring, learns, needs
+from caffe_compat.backward_plan import Wiring, needs
 from caffe_compat.blob import Blob, ParamBlob
 from caffe_compat.errors import CaffeError
 from caffe_compat.layers.base import Layer, Need
 from caffe_compat.layers.registry import create_layer
-from caffe_compat.proto import caffe_pb2, filter_net, read_net
+from caffe_compat.learnable import LearnableParam, LearnableParams
+from caffe_compat.proto import filter_net, read_net
 from caffe_compat.proto.text import layer_lines
 from caffe_compat.splits import insert_splits
 
 AUTOMATIC = "(automatic)"  # the name of a loss layer's top that the prototxt leaves out
-
-
-@dataclass
-class LearnableParam:
-    """A parameter as the solver sees it; layers that share it stand for one."""
-
-    parameter: nn.Parameter
-    layer: str  # the owner
-    index: int  # among the owner's parameters
-    lr_mult: float = 1.0
-    decay_mult: float = 1.0
-    specs: list[Any] = field(default_factory=list)  # ParamSpecs of owner and sharers
 
 
 class Net(nn.Module):
@@ -44,6 +32,7 @@ class Net(nn.Module):
         phase: ``caffe_pb2.TRAIN`` or ``TEST``; None: what the NetParameter's state says.
         level, stages: the rest of the NetState that include and exclude rules look at.
         weights: a ``.caffemodel`` to copy parameters from, by layer name.
+        source: the prototxt that a NetParameter was read from, for error messages.
 
     Two ways to run it. Caffe's: blobs hold values, ``forward_layers`` and ``backward_layers`` walk the layers, as
     solvers and pycaffe do. Torch's: ``net(data=tensor)`` gives the outputs joined to an autograd graph.
@@ -59,14 +48,13 @@ class Net(nn.Module):
         level: int = 0,
         stages: Sequence[str] | None = None,
         weights: str | os.PathLike[str] | None = None,
+        source: str | os.PathLike[str] = "",
     ) -> None:
         super().__init__()
-        self.source = ""
-        lines: dict[str, int] = {}
         if isinstance(net, (str, os.PathLike)):
-            self.source = os.fspath(net)
-            net = read_net(self.source)
-            lines = layer_lines(Path(self.source).read_text())
+            source, net = net, read_net(net)
+        self.source = os.fspath(source)
+        lines = layer_lines(Path(source).read_text("utf-8")) if source else {}
         param = type(net)()
         param.CopyFrom(net)
         if phase is not None:
@@ -82,17 +70,15 @@ class Net(nn.Module):
         self._like = torch.empty(0)
         self._blobs: dict[str, Blob] = {}
         self.inputs: list[str] = []
-        self.layers = nn.ModuleList()
         self.wirings: list[Wiring] = []
-        self.learnable: list[LearnableParam] = []
-        self._owners: dict[str, LearnableParam] = {}  # by the name that a ParamSpec gives
-        self._owner_of: dict[int, nn.Parameter] = {}  # id of a sharer's parameter of another shape -> the owner's
+        self._params = LearnableParams()
         unread: dict[str, None] = {}
         learning: set[str] = set()  # blobs with a gradient
         for layer_param in self.param.layer:
             line = lines.get(layer_param.name)
             place = f"{self.source}:{line}: " if line else f"{self.source}: " if self.source else ""
             self._append(layer_param, f"{place}layer {layer_param.name!r}", unread, learning)
+        self.layers = cast("Sequence[Layer]", nn.ModuleList(wiring.layer for wiring in self.wirings))
         self.outputs = sorted(unread)
         self.needs: list[Need | None] = needs(self.wirings, self.param.force_backward)
         for wiring in self.wirings:
@@ -126,7 +112,7 @@ class Net(nn.Module):
         for name, value in zip(tops, layer.constants()):
             if value is not None:
                 self._blobs[name].tensor = value
-        flags = self._append_params(layer)
+        flags = self._params.add(layer)
         wiring = Wiring(
             layer,
             bottoms,
@@ -138,7 +124,6 @@ class Net(nn.Module):
         )
         if wiring.needed:
             learning.update(tops)
-        self.layers.append(layer)
         self.wirings.append(wiring)
 
     def _append_top(self, layer: Layer, name: str, shape: tuple[int, ...], in_place: bool, unread: dict) -> None:
@@ -158,46 +143,10 @@ class Net(nn.Module):
     def _loss_weights(self, layer: Layer, num_tops: int) -> list[float]:
         weights = list(layer.param.loss_weight) or ([1.0] if layer.is_loss else [])
         if weights and len(weights) != num_tops:
-            layer.fail(f"loss_weight must be unspecified or specified once per top blob; got {len(weights)}, {num_tops} tops")
+            layer.fail(
+                f"loss_weight must be unspecified or specified once per top blob; got {len(weights)}, {num_tops} tops"
+            )
         return weights or [0.0] * num_tops
-
-    def _append_params(self, layer: Layer) -> list[bool]:
-        """Register the layer's parameters with the net; says which of them learn."""
-        specs = list(layer.param.param)
-        if len(specs) > len(layer.params):
-            layer.fail(f"{len(specs)} param specs for {len(layer.params)} parameters")
-        specs += [caffe_pb2.ParamSpec()] * (len(layer.params) - len(specs))
-        for index, spec in enumerate(specs):
-            owner = self._owners.get(spec.name) if spec.name else None
-            if owner:
-                self._share(layer, index, spec, owner)
-            else:
-                learnable = LearnableParam(layer.params[index], layer.name, index, spec.lr_mult, spec.decay_mult, [spec])
-                self.learnable.append(learnable)
-                if spec.name:
-                    self._owners[spec.name] = learnable
-        return [learns(spec) for spec in specs]
-
-    def _share(self, layer: Layer, index: int, spec: Any, owner: LearnableParam) -> None:
-        mine, theirs = layer.params[index], owner.parameter
-        what = f"param {spec.name!r} is shared with layer {owner.layer!r}"
-        if spec.share_mode == caffe_pb2.ParamSpec.PERMISSIVE:
-            if mine.numel() != theirs.numel():
-                layer.fail(f"{what}, but has {mine.numel()} values, the owner {theirs.numel()}")
-        elif mine.shape != theirs.shape:
-            layer.fail(f"{what}, but its shape is {list(mine.shape)}, the owner's {list(theirs.shape)}")
-        for name in ("lr_mult", "decay_mult"):
-            if spec.HasField(name):
-                given = [getattr(other, name) for other in owner.specs if other.HasField(name)]
-                if given and given[0] != getattr(spec, name):
-                    layer.fail(f"{what}, but its {name} is {getattr(spec, name):g}, there {given[0]:g}")
-                setattr(owner, name, getattr(spec, name))
-        owner.specs.append(spec)
-        if mine.shape == theirs.shape:
-            layer.params[index] = theirs
-        else:
-            layer.params[index] = nn.Parameter(theirs.data.view(mine.shape))
-            self._owner_of[id(layer.params[index])] = theirs
 
     def _set_loss_diffs(self, wiring: Wiring) -> None:
         """A loss starts the backward pass with its weight as gradient."""
@@ -216,6 +165,11 @@ class Net(nn.Module):
             producers.update(dict.fromkeys(wiring.tops, layer))
 
     # Running
+
+    @property
+    def learnable(self) -> list[LearnableParam]:
+        """The parameters, shared ones once, in the order of their owners."""
+        return self._params.list
 
     @property
     def device(self) -> torch.device:
@@ -312,7 +266,7 @@ class Net(nn.Module):
         return backward
 
     def _accumulate(self, parameter: nn.Parameter, diff: Tensor, diffs: Sequence[Tensor]) -> None:
-        owner = self._owner_of.get(id(parameter), parameter)
+        owner = self._params.owner_of(parameter)
         diff = diff.reshape(owner.shape)
         if owner.grad is not None:
             owner.grad.add_(diff)
@@ -354,7 +308,9 @@ class Net(nn.Module):
 
     def loss_weight(self, name: str) -> float:
         """The loss weight of a blob, 0 if it is no loss."""
-        return next((w for wiring in self.wirings for top, w in zip(wiring.tops, wiring.loss_weights) if top == name), 0.0)
+        return next(
+            (w for wiring in self.wirings for top, w in zip(wiring.tops, wiring.loss_weights) if top == name), 0.0
+        )
 
     @property
     def params(self) -> dict[str, list[ParamBlob]]:

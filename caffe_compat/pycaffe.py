@@ -16,12 +16,15 @@ from caffe_compat.blob import Blob
 from caffe_compat.layers.registry import layer_type_list
 from caffe_compat.proto import caffe_pb2
 from caffe_compat.rng import rng_next_u32, set_random_seed
+from caffe_compat.solver import Solver
 
 __all__ = [
     "TEST",
     "TRAIN",
     "Blob",
     "Net",
+    "SGDSolver",
+    "get_solver",
     "layer_type_list",
     "rng_next_u32",
     "set_device",
@@ -60,7 +63,7 @@ def set_device(device_id: int) -> None:
 
 
 class Net(core.Net):
-    """``caffe.Net(prototxt, phase, level=0, stages=None, weights=None)``, or the older ``Net(prototxt, weights, phase)``.
+    """``Net(prototxt, phase, level=0, stages=None, weights=None)``, or the older ``Net(prototxt, weights, phase)``.
 
     Blobs are numpy arrays behind ``net.blobs[name].data`` and ``.diff``, parameters behind ``net.params[layer][i]``.
     """
@@ -73,12 +76,15 @@ class Net(core.Net):
         level: int = 0,
         stages: Sequence[str] | None = None,
         weights: str | os.PathLike[str] | None = None,
+        source: str | os.PathLike[str] = "",
     ) -> None:
         if len(args) == 2 and isinstance(args[0], (str, os.PathLike)):
             weights, phase = args
         elif args:
-            phase, level, stages, weights = (*args, *(level, stages, weights)[len(args) - 1 :])
-        super().__init__(network_file, phase, level, stages, weights)
+            given = dict(zip(("phase", "level", "stages", "weights"), args))
+            phase, level = given.get("phase", phase), given.get("level", level)
+            stages, weights = given.get("stages", stages), given.get("weights", weights)
+        super().__init__(network_file, phase, level, stages, weights, source)
         self.to(_Mode.device())
 
     @property
@@ -146,3 +152,15 @@ class Net(core.Net):
     def save(self, path: str) -> None:
         """Write the parameters as a ``.caffemodel``."""
         weight_files.save(self, path)
+
+
+class SGDSolver(Solver):
+    """``caffe.SGDSolver(solver_prototxt)``: ``net``, ``test_nets``, ``iter``, ``step``, ``solve``, ``snapshot``, …."""
+
+    def __init__(self, solver_file: str | os.PathLike[str]) -> None:
+        super().__init__(solver_file, Net, _Mode.device())
+
+
+def get_solver(solver_file: str | os.PathLike[str]) -> SGDSolver:
+    """The solver of a prototxt, of the type that it names."""
+    return SGDSolver(solver_file)

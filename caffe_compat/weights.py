@@ -45,7 +45,9 @@ def copy_from(net: Net, source: str | os.PathLike[str] | Any) -> None:
         layer = layers[layer_name]
         if len(blobs) != len(layer.params):
             layer.fail(f"{name} has {len(blobs)} parameters for this layer, the net {len(layer.params)}")
-        todo += [(parameter, _fitted(layer, i, blob, name)) for i, (parameter, blob) in enumerate(zip(layer.params, blobs))]
+        todo += [
+            (parameter, _fitted(layer, i, blob, name)) for i, (parameter, blob) in enumerate(zip(layer.params, blobs))
+        ]
     with torch.no_grad():
         for parameter, value in todo:
             parameter.copy_(torch.tensor(value))
@@ -151,7 +153,9 @@ def _write_hdf5(net: Net, path: str | os.PathLike[str], diff: bool) -> None:
             for layer in net.layers:
                 datasets = group.create_group(layer.name)
                 for i, parameter in enumerate(layer.params):
-                    owns = any(p.parameter is parameter and p.layer == layer.name and p.index == i for p in net.learnable)
+                    owns = any(
+                        p.parameter is parameter and p.layer == layer.name and p.index == i for p in net.learnable
+                    )
                     if owns or id(parameter) not in owners:
                         value = parameter.detach().cpu().numpy() if kind == "data" else _grad(parameter)
                         datasets.create_dataset(str(i), data=value)

@@ -1,12 +1,16 @@
-"""What all tests share."""
+"""What all tests share: the golden tree, measured with BVLC Caffe 1.0, and how close is close enough."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 GOLDEN = Path(__file__).parent / "golden"
+Agree = Callable[..., None]
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +24,27 @@ def golden_root(monkeypatch: pytest.MonkeyPatch) -> Path:
     """The golden tree as current directory, since the paths inside its prototxts are relative to it."""
     monkeypatch.chdir(GOLDEN)
     return GOLDEN
+
+
+@pytest.fixture(scope="session")
+def agree() -> Agree:
+    """``agree(what, got, want, case, rtol=1e-5)``: fail unless an array is what Caffe computed.
+
+    Each element may be off by ``rtol`` of the array's largest value, or by 20 times what Caffe itself moves with
+    another BLAS kernel (``noise`` in the case). Huge values are markers, such as -FLT_MAX for an empty window, and nan
+    stands for itself: those are exact.
+    """
+
+    def check(what: str, got: Any, want: np.ndarray, case: dict[str, Any], rtol: float = 1e-5) -> None:
+        got = np.asarray(got, np.float64)
+        assert got.shape == want.shape, what
+        ordinary = np.abs(want) < 1e30
+        scale = np.abs(want[ordinary]).max(initial=0.0)
+        noise = case.get("noise", {"max_abs": 0.0, "max_rel_to_array_max": 0.0})
+        tolerance = max(rtol * scale, 20 * min(noise["max_abs"], noise["max_rel_to_array_max"] * scale))
+        with np.errstate(invalid="ignore"):
+            error = np.abs(got - want)
+        right = np.where(ordinary, error <= tolerance, (got == want) | (np.isnan(got) & np.isnan(want)))
+        assert right.all(), f"{what}: {np.count_nonzero(~right)} of {right.size} differ, by up to {error[~right].max()}"
+
+    return check

@@ -5,13 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import torch
 from torch import Tensor, nn
 
 from caffe_compat.blob import ParamBlob
 from caffe_compat.errors import CaffeError
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 Shape = tuple[int, ...]
 
@@ -38,7 +41,7 @@ class Layer(nn.Module, ABC):
     ``forward`` keeps in ``self.saved`` what ``backward`` will need.
     """
 
-    type: ClassVar[str]  # Caffe's name, the key in the registry
+    type: ClassVar[str]  # type: ignore[assignment]  # Caffe's name, the key in the registry
     num_bottoms: ClassVar[tuple[int, int | None]] = (1, 1)  # least and most; None: any number
     num_tops: ClassVar[tuple[int, int | None]] = (1, 1)
     auto_tops: ClassVar[bool] = False  # tops missing in the prototxt are made up, named "(automatic)"
@@ -80,6 +83,10 @@ class Layer(nn.Module, ABC):
     def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
         """Gradients of bottoms and parameters from those of the tops, None where ``need`` is false."""
         self.fail(f"{self.type} cannot be differentiated")
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        """Append the nodes that compute ``tops`` from ``bottoms``, all given as names of values in the graph."""
+        self.fail(f"type {self.type} has no ONNX form")
 
     def add_param(self, shape: Sequence[int], filler: Any) -> None:
         """Append a parameter blob of that shape, filled as a FillerParameter says."""

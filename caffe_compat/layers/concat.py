@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from caffe_compat.layers.base import Gradients, Layer, Need, Shape
 from caffe_compat.layers.registry import register
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -32,7 +36,9 @@ class Concat(Layer):
             if len(shape) != len(first) or any(
                 a != b for axis, (a, b) in enumerate(zip(shape, first)) if axis != self.along
             ):
-                self.fail(f"bottom {i} has shape {list(shape)}, bottom 0 {list(first)}; only axis {self.along} may differ")
+                self.fail(
+                    f"bottom {i} has shape {list(shape)}, bottom 0 {list(first)}; only axis {self.along} may differ"
+                )
         total = sum(shape[self.along] for shape in shapes)
         self.sizes = [shape[self.along] for shape in shapes]
         return [(*first[: self.along], total, *first[self.along + 1 :])]
@@ -40,6 +46,9 @@ class Concat(Layer):
     def forward(self, *bottoms: Tensor) -> Tensor:
         self.sizes = [x.shape[self.along] for x in bottoms]
         return torch.cat(bottoms, self.along)
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        graph.node("Concat", bottoms, tops, axis=self.along)
 
     def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
         parts = diffs[0].split(self.sizes, self.along)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -11,6 +12,9 @@ from torch import Tensor
 from caffe_compat.layers.base import Gradients, Layer, Need, Shape
 from caffe_compat.layers.registry import register
 from caffe_compat.layers.spatial import Window, read_window
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -75,6 +79,22 @@ class Convolution(Layer):
             )
             tops.append(y.view(*x.shape[: self.channel_axis], *y.shape[1:]))
         return tuple(tops)
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        w = self.window
+        window: dict[str, Any] = {
+            "kernel_shape": w.kernel,
+            "strides": w.stride,
+            "pads": w.pad * 2,
+            "dilations": w.dilation,
+        }
+        params = graph.params(self, "weight", "bias")
+        for bottom, top in zip(bottoms, tops):
+            if self.channel_axis == 1:
+                graph.node("Conv", [bottom, *params], [top], group=self.group, **window)
+            else:
+                flat = graph.reshape(bottom, (-1, *graph.shape(bottom)[self.channel_axis :]))
+                graph.reshape(graph.node("Conv", [flat, *params], group=self.group, **window), graph.dims(top), [top])
 
     def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
         w, weight = self.window, self.params[0].detach()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,6 +13,9 @@ from caffe_compat import rng
 from caffe_compat.layers.base import Gradients, Layer, Need, Shape
 from caffe_compat.layers.registry import register
 from caffe_compat.proto import caffe_pb2
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -45,6 +49,11 @@ class Dropout(Layer):
         if x.device.type != "cpu":
             return torch.rand_like(x) < self.keep
         return torch.from_numpy(rng.main().bernoulli(x.numel(), self.keep)).view(x.shape)
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        if self.phase != caffe_pb2.TEST:
+            self.fail("Dropout in phase TRAIN has no ONNX form")
+        graph.node("Identity", bottoms, tops)
 
     def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
         if self.phase == caffe_pb2.TEST:

@@ -28,7 +28,7 @@ class DummyData(Layer):
         param, tops = self.param.dummy_data_param, len(self.param.top)
         fillers = list(param.data_filler)
         if len(fillers) not in (0, 1, tops):
-            self.fail(f"Number of data fillers must be 0, 1 or equal to the number of tops: {tops}; you specified {len(fillers)}")
+            self.fail(f"data_filler is given {len(fillers)} times; expected 0, 1 or {tops}, the number of tops")
         self.fillers = (fillers or [caffe_pb2.FillerParameter(type="constant")]) * (tops if len(fillers) < 2 else 1)
         self.constant: dict[int, Tensor] = {}
 

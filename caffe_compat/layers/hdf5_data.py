@@ -86,7 +86,9 @@ class HDF5Data(Layer):
             self.fail(f"{path}: datasets {list(self.param.top)} have {lengths} rows; expected one number above 0")
         for name, old, new in zip(self.param.top, self.arrays, arrays):
             if old.shape[1:] != new.shape[1:]:
-                self.fail(f"{path}: rows of {name!r} have the shape {list(new.shape[1:])}, before {list(old.shape[1:])}")
+                self.fail(
+                    f"{path}: rows of {name!r} have the shape {list(new.shape[1:])}, before {list(old.shape[1:])}"
+                )
         self.arrays, self.rows = arrays, list(range(lengths[0]))
         if self.shuffle:
             libc_rand.process.shuffle(self.rows)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from caffe_compat.layers.base import Gradients, Layer, Need, Shape
 from caffe_compat.layers.registry import register
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -50,6 +54,17 @@ class InnerProduct(Layer):
         bias = self.params[1] if len(self.params) > 1 else None
         rows = x.reshape(-1, self._weight().shape[1])
         return torch.nn.functional.linear(rows, self._weight(), bias).view(*x.shape[: self.first], -1)
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        weight, *bias = graph.params(self, "weight", "bias")
+        rows = bottoms[0]
+        if self.first != 1 or len(graph.shape(rows)) != 2:
+            rows = graph.node("Flatten", [rows], axis=self.first)
+        if self.first == 1:
+            graph.node("Gemm", [rows, weight, *bias], tops, transB=int(not self.transpose))
+        else:
+            product = graph.node("Gemm", [rows, weight, *bias], transB=int(not self.transpose))
+            graph.reshape(product, graph.dims(tops[0]), tops)
 
     def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
         x, weight = self.saved, self._weight().detach()

@@ -20,5 +20,5 @@ def class_indices(layer: Layer, labels: Tensor, classes: int, ignore: int | None
         index = index.masked_fill(~valid, 0)
     if index.device.type == "cpu" and index.numel() and not 0 <= int(index.min()) <= int(index.max()) < classes:
         worst = int(index.min()) if int(index.min()) < 0 else int(index.max())
-        layer.fail(f"label {worst} in bottom {layer.param.bottom[1]!r} is out of range; the {classes} classes are 0 to {classes - 1}")
+        layer.fail(f"label {worst} in bottom {layer.param.bottom[1]!r} is not one of the classes 0 to {classes - 1}")
     return index, valid

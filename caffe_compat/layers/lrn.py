@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,6 +13,9 @@ from torch import Tensor
 from caffe_compat.layers.base import Gradients, Layer, Need, Shape
 from caffe_compat.layers.registry import register
 from caffe_compat.proto import caffe_pb2
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -47,8 +52,22 @@ class LRN(Layer):
         self.saved = (x, scale, power)
         return top
 
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        lrn, (x,) = self.param.lrn_param, bottoms
+        if not self.within:
+            graph.node("LRN", [x], tops, size=lrn.local_size, alpha=lrn.alpha, beta=lrn.beta, bias=lrn.k)
+            return
+        # The mean over the window as a convolution: runtimes do not agree on what AveragePool does with padding.
+        size, channels = lrn.local_size, graph.shape(x)[1]
+        window = np.full((channels, 1, size, size), lrn.alpha / size**2, np.float32)
+        square = graph.node("Mul", [x, x])
+        mean = graph.node("Conv", [square, graph.constant(window, "window")], group=channels, pads=[size // 2] * 4)
+        scale = graph.node("Add", [mean, graph.constant(np.float32(1), "one")])
+        power = graph.node("Pow", [scale, graph.constant(np.float32(-lrn.beta), "exponent")])
+        graph.node("Mul", [x, power], tops)
+
     def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
-        """d bottom = d top * scale^-beta - 2 alpha beta / n * bottom * (sum of d top * top / scale over the window)."""
+        """Bottom diff = top diff * scale^-beta - 2 alpha beta / n * bottom * (sum of top diff * top / scale)."""
         x, scale, power = self.saved
         lrn = self.param.lrn_param
         ratio = (diffs[0] * x).mul_(power).div_(scale)

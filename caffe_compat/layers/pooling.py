@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,6 +13,9 @@ from torch import Tensor
 from caffe_compat.layers.base import Gradients, Layer, Need, Shape
 from caffe_compat.layers.registry import register
 from caffe_compat.proto import caffe_pb2
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 FLT_MAX = float(np.finfo(np.float32).max)
 Pair = tuple[int, int]
@@ -126,6 +130,29 @@ class Pooling(Layer):
             begin = torch.arange(o) * s - p
             sides.append((begin + k).clamp_max(n + p) - begin)
         return (sides[0][:, None] * sides[1]).to(x)
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        """Windows that hang over the edge become padding at the far ends, so that no runtime's ceil_mode has a say."""
+        if len(tops) > 1:
+            self.fail("the second top of MAX pooling, the indices of the winners, has no ONNX form")
+        (x,), shape = bottoms, graph.shape(bottoms[0])
+        kernel, (left, right, top, bottom) = self._kernel(shape), self._excess(shape)
+        pads = [top, left, max(bottom, 0), max(right, 0)]
+        window: dict[str, Any] = {"kernel_shape": kernel, "strides": self.stride}
+        if self.max:
+            if bottom >= kernel[0] or right >= kernel[1]:  # an empty window; MaxPool does not take that much padding
+                ends = np.array([0, 0, *pads[:2], 0, 0, *pads[2:]], np.int64)
+                lowest = graph.constant(np.float32(-FLT_MAX), "lowest")
+                x, pads = graph.node("Pad", [x, graph.constant(ends, "pads"), lowest]), [0] * 4
+            graph.node("MaxPool", [x], tops, pads=pads, **window)
+        elif not any(pads):
+            graph.node("AveragePool", [x], tops, **window)
+        else:
+            # Runtimes do not agree on what AveragePool divides by where there is padding, but all can add and divide.
+            ones = graph.constant(np.ones((shape[1], 1, *kernel), np.float32), "ones")
+            total = graph.node("Conv", [x, ones], group=shape[1], pads=pads, **window)
+            areas = self._areas(torch.empty(()).expand(shape)).numpy()
+            graph.node("Div", [total, graph.constant(areas[None, None], "areas")], tops)
 
     def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
         shape, padded, extra = self.saved

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from caffe_compat.layers.base import Gradients, Layer, Need, Shape
 from caffe_compat.layers.registry import register
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -28,6 +32,13 @@ class ReLU(Layer):
             return torch.where(x > 0, x, slope * x)
         self.saved = torch.relu_(x) if self.in_place else torch.relu(x)
         return self.saved
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        slope = self.param.relu_param.negative_slope
+        if slope:
+            graph.node("LeakyRelu", bottoms, tops, alpha=slope)
+        else:
+            graph.node("Relu", bottoms, tops)
 
     def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
         slope = self.param.relu_param.negative_slope

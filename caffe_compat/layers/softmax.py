@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from caffe_compat.layers.base import Gradients, Layer, Need, Shape
 from caffe_compat.layers.registry import register
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -26,6 +30,9 @@ class Softmax(Layer):
     def forward(self, *bottoms: Tensor) -> Tensor:
         self.saved = torch.softmax(bottoms[0], self.along)
         return self.saved
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        graph.node("Softmax", bottoms, tops, axis=self.along)
 
     def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
         top, diff = self.saved, diffs[0]

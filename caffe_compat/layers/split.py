@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from caffe_compat.layers.base import Gradients, Layer, Need, Shape
 from caffe_compat.layers.registry import register
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -22,6 +26,10 @@ class Split(Layer):
 
     def forward(self, *bottoms: Tensor) -> tuple[Tensor, ...]:
         return bottoms * len(self.param.top)
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        for top in tops:
+            graph.alias(top, bottoms[0])
 
     def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
         total = diffs[0].clone() if len(diffs) == 1 else diffs[0] + diffs[1]
