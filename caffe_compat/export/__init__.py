@@ -1,0 +1,1 @@
+"""Nets as files of other programs: ONNX graphs and deploy prototxts."""
