@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from caffe_compat import glog, rng
@@ -78,7 +77,7 @@ class Data(Layer):
         data = batch.data.to(self.device, non_blocking=True)
         if batch.places is not None:
             data = self.reader.transformer.finish(data, batch.places)
-        return (data, batch.label.to(self.device))[: len(self.param.top)]
+        return (data, batch.label.to(self.device, non_blocking=True))[: len(self.param.top)]
 
     def data_state(self) -> State:
         """Where the layer stands: what ``load_data_state`` needs so that the same batches follow.

@@ -16,8 +16,10 @@ import torch
 
 from caffe_compat import glog, rng
 from caffe_compat.data.datum import serialize
-from caffe_compat.data.db import create_db
+from caffe_compat.data.db import create_db, open_db
 from caffe_compat.data.mean import write_mean
+from caffe_compat.data.reader import Reader
+from caffe_compat.data.transform import Transformer
 from caffe_compat.errors import CaffeError
 from caffe_compat.layers.data import Data
 from caffe_compat.proto import caffe_pb2, text
@@ -140,7 +142,7 @@ def test_state_of_another_transformation(golden: Path) -> None:
     state = layer.data_state()
     layer.close()
     other = make(golden / "data" / "lmdb_32", RANDOM)
-    with pytest.raises(CaffeError, match="layer 'data': .*another crop_size or mirror"):
+    with pytest.raises(CaffeError, match=r"layer 'data': .*another crop_size or mirror"):
         other.load_data_state(state)
 
 
@@ -161,23 +163,25 @@ def test_buffers_are_used_again(golden: Path) -> None:
     layer.close()
 
 
-def test_two_steps_for_a_device(golden_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is done for CUDA, with tensors on the CPU: cut there, the rest in one piece."""
-    transform = RANDOM + ' mean_file: "data/mean_32.binaryproto" scale: 0.017'
+@pytest.mark.parametrize("source", ["data/lmdb_32", "data/lmdb_float"])
+def test_two_steps_for_a_device(golden_root: Path, source: str) -> None:
+    """What is done for CUDA, with tensors on the CPU: the cut there, mean and scale for the whole batch."""
+    fields = "mirror: true scale: 0.017 "
+    fields += "mean_value: 3" if "float" in source else 'crop_size: 27 mean_file: "data/mean_32.binaryproto"'
     results = []
-    for device in ("cpu", "meta"):
+    for device in ("cpu", "cuda"):
         rng.set_random_seed(3)
-        layer = make("data/lmdb_32", transform, batch_size=5, prefetch=1)
-        state = layer.data_state()
-        layer.reader.device = torch.device(device)  # as forward sets it, which would move the tensors there
-        layer.load_data_state(state)
-        monkeypatch.setattr(layer.reader, "device", torch.device(device))
-        batch = layer.reader.read()
-        assert (batch.places is None) == (device == "cpu")
-        assert batch.data.dtype == (torch.float32 if device == "cpu" else torch.uint8)
-        results.append(batch.data if batch.places is None else layer.reader.transformer.finish(batch.data, batch.places))
-        layer.close()
-    assert torch.equal(*results)
+        param = text.parse(fields, caffe_pb2.TransformationParameter)
+        with open_db(source) as db:
+            reader = Reader(db, Transformer(param, caffe_pb2.TRAIN), 5)
+            reader.transformer.init_rng()
+            reader.device = torch.device(device)
+            batch = reader.read()
+            assert (batch.places is None) == (device == "cpu")
+            data = batch.data if batch.places is None else reader.transformer.finish(batch.data, batch.places)
+            results.append((data, batch.label))
+    for one, two in zip(*results):
+        assert torch.equal(one, two)
 
 
 def test_thread_ends_with_the_layer(golden: Path) -> None:
@@ -236,6 +240,14 @@ def test_log_lines(golden_root: Path, tmp_path: Path) -> None:
     ]
 
 
+def test_two_layers_on_one_database(golden: Path) -> None:
+    train, test = (make(golden / "data" / "lmdb_32", phase=phase) for phase in (caffe_pb2.TRAIN, caffe_pb2.TEST))
+    np.testing.assert_array_equal(batches(train, 15), batches(test, 15))
+    train.close()
+    np.testing.assert_array_equal(batches(test, 1)[0], batches(make(golden / "data" / "lmdb_32"), 4)[3])
+    test.close()
+
+
 def test_batch_larger_than_the_database(tmp_path: Path) -> None:
     layer = make(write(tmp_path / "db", [raw(label=5), raw(label=6)]), batch_size=5)
     assert layer.forward()[1].tolist() == [5, 6, 5, 6, 5]
@@ -254,11 +266,23 @@ JPEG = cv2.imencode(".jpg", np.arange(64 * 64, dtype=np.uint8).reshape(64, 64))[
     ("data", "transform", "reason"),
     [
         ([], "", "db: the database has no records"),
-        ([raw((3, 4, 4))], "crop_size: 5", r"db: record '0000': crop_size: 5 is larger than the image of shape \[3, 4, 4\]"),
-        ([raw((3, 4, 4))], 'mean_file: "MEAN"', r"record '0000': mean_file: .*MEAN is of shape \[1, 2, 2\], the image \[3, 4, 4\]"),
+        (
+            [raw((3, 4, 4))],
+            "crop_size: 5",
+            r"db: record '0000': crop_size: 5 is larger than the image of shape \[3, 4, 4\]",
+        ),
+        (
+            [raw((3, 4, 4))],
+            'mean_file: "MEAN"',
+            r"record '0000': mean_file: .*MEAN is of shape \[1, 2, 2\], the image \[3, 4, 4\]",
+        ),
         ([raw()], 'mean_file: "NONE"', "NONE"),
         ([raw()], "force_color: true force_gray: true", "cannot set both force_color and force_gray"),
-        ([caffe_pb2.Datum(channels=1, height=2, width=2, data=b"123")], "", "record '0000': 3 values do not make an image of 1 x 2 x 2"),
+        (
+            [caffe_pb2.Datum(channels=1, height=2, width=2, data=b"123")],
+            "",
+            "record '0000': 3 values do not make an image of 1 x 2 x 2",
+        ),
         ([picture(JPEG[:200])], "", "record '0000': cannot decode the 200 bytes of its encoded image"),
     ],
 )
@@ -293,7 +317,7 @@ def test_errors_later(tmp_path: Path, second: caffe_pb2.Datum, reason: str) -> N
 def test_garbage_record(tmp_path: Path) -> None:
     with create_db(tmp_path / "db", "lmdb") as db:
         db.put(b"k", b"garbage")
-    with pytest.raises(CaffeError, match="layer 'data': .*db: record 'k': its 7 bytes are not a Datum"):
+    with pytest.raises(CaffeError, match=r"layer 'data': .*db: record 'k': its 7 bytes are not a Datum"):
         make(tmp_path / "db")
 
 
@@ -307,7 +331,7 @@ def test_garbage_record(tmp_path: Path) -> None:
 def test_bad_fields(golden: Path, fields: dict[str, int], reason: str) -> None:
     with pytest.raises(CaffeError, match=reason):
         make(golden / "data" / "lmdb_32", **fields)
-    with pytest.raises(CaffeError, match="data_param.source is missing"):
+    with pytest.raises(CaffeError, match=r"data_param.source is missing"):
         make("")
     with pytest.raises(CaffeError, match="layer 'data': nowhere/db: no such database"):
         make("nowhere/db")

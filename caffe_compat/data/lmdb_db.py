@@ -1,0 +1,89 @@
+"""LMDB, the memory-mapped database: one unnamed table in ``data.mdb``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+import lmdb
+
+from caffe_compat.data.datum import Buffer
+from caffe_compat.data.db import Database, Writer
+from caffe_compat.errors import CaffeError
+
+FIRST_MAP = 1 << 28  # bytes; only address space, the file grows as it is written
+
+# Open files by device and inode. py-lmdb opens a file once in a process, but a train and a test net may read the same.
+_environments: WeakValueDictionary[tuple[int, int], lmdb.Environment] = WeakValueDictionary()
+
+
+class Lmdb(Database):
+    """Reads through one transaction, so that records are views into the mapped file as long as it is open."""
+
+    backend = "lmdb"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        file = (Path(path) / "data.mdb").stat()
+        if file.st_size == 0:
+            raise CaffeError(f"{path}: data.mdb is an empty file")
+        try:
+            env = _environments.get((file.st_dev, file.st_ino))
+            if env is None:
+                # Without lock file, since nobody writes to a finished database and its folder may be read-only.
+                env = lmdb.open(path, readonly=True, lock=False, create=False)
+                _environments[file.st_dev, file.st_ino] = env
+            self._env: lmdb.Environment | None = env
+            self._transaction = env.begin(buffers=True)
+        except lmdb.Error as error:
+            raise CaffeError(f"{path}: not a readable LMDB: {_reason(error)}") from None
+        # Reading a mapped page that the file does not have would kill the process.
+        needed = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
+        if file.st_size < needed:
+            self.close()
+            raise CaffeError(f"{path}: data.mdb is truncated: {file.st_size} bytes of {needed}")
+        self._length: int = env.stat()["entries"]
+
+    def __len__(self) -> int:
+        return self._length
+
+    def records(self, skip: int = 0) -> Iterator[tuple[Buffer, Buffer]]:
+        try:
+            yield from islice(self._transaction.cursor(), skip, None)
+        except lmdb.Error as error:
+            raise CaffeError(f"{self.path}: damaged LMDB: {_reason(error)}") from None
+
+    def close(self) -> None:
+        self._transaction.abort()
+        self._env = None  # the last one to let go of the environment closes it
+
+
+class LmdbWriter(Writer):
+    """Doubles the map whenever it is full, as Caffe does."""
+
+    def _open(self) -> None:
+        self._map = FIRST_MAP
+        self._env = lmdb.open(str(self.folder), map_size=self._map, lock=False, mode=0o666)
+
+    def _commit(self, records: list[tuple[bytes, bytes]]) -> None:
+        while True:
+            try:
+                with self._env.begin(write=True) as transaction:
+                    for key, record in records:
+                        transaction.put(key, record)
+                return
+            except lmdb.MapFullError:
+                self._map *= 2
+                self._env.set_mapsize(self._map)
+            except (lmdb.Error, OSError) as error:
+                raise CaffeError(f"{self.path}: cannot write: {_reason(error)}") from None
+
+    def _close(self) -> None:
+        self._env.close()
+
+
+def _reason(error: Exception) -> str:
+    """LMDB's own words, without the path that it puts in front."""
+    return str(error).rsplit(": ", 1)[-1]

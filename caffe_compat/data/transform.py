@@ -1,0 +1,142 @@
+"""Caffe's DataTransformer: mirror, crop, mean and scale, out = (pixel - mean) * scale in single precision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from caffe_compat import glog, rng
+from caffe_compat.data.datum import AS_STORED, COLOR, GRAY
+from caffe_compat.data.mean import read_mean
+from caffe_compat.errors import CaffeError
+from caffe_compat.proto import caffe_pb2
+
+
+class Placement(NamedTuple):
+    """Where in the source image the output lies, and whether it is mirrored."""
+
+    mirror: bool
+    top: int
+    left: int
+
+
+class Transformer:
+    """What a TransformationParameter asks for; decisions are drawn per image, in the order of delivery.
+
+    Images have shape (channels, height, width), uint8 or float32. The mean is indexed by the position in the source
+    image, before mirroring.
+    """
+
+    def __init__(self, param: Any, phase: int) -> None:
+        self.crop: int = param.crop_size
+        self.random_crop = bool(self.crop) and phase == caffe_pb2.TRAIN
+        self.mirror: bool = param.mirror  # at random, in both phases
+        self.random = self.random_crop or self.mirror
+        self.scale = np.float32(param.scale)
+        self.mode = _decoding(param)
+        self.rng: rng.Rng | None = None
+        self._means: dict[torch.device, Tensor] = {}
+        self.mean_file: str = param.mean_file
+        self.mean_values = np.array(param.mean_value, np.float32)
+        if self.mean_file:
+            if len(self.mean_values):
+                raise CaffeError("mean_file: Cannot specify mean_file and mean_value at the same time")
+            glog.info("data_transformer.cpp:25", f"Loading mean file from: {self.mean_file}")
+            self.mean = read_mean(self.mean_file)
+            self.mirrored_mean = np.ascontiguousarray(self.mean[:, :, ::-1])
+
+    def init_rng(self) -> None:
+        """Seed the transformer's own generator from the main one, if it will be needed at all."""
+        self.rng = rng.Rng(rng.main().next_u32()) if self.random else None
+
+    def shape(self, image: Sequence[int]) -> tuple[int, int, int]:
+        """Output's shape for an image's shape. CaffeError if crop or mean do not fit it."""
+        channels, height, width = image
+        if min(height, width) < self.crop:
+            raise CaffeError(f"crop_size: {self.crop} is larger than the image of shape {list(image)}")
+        if self.mean_file and self.mean.shape != tuple(image):
+            raise CaffeError(
+                f"mean_file: {self.mean_file} is of shape {list(self.mean.shape)}, the image {list(image)}"
+            )
+        if len(self.mean_values) not in (0, 1, channels):
+            raise CaffeError(
+                f"mean_value: {len(self.mean_values)} values; expected 1 or {channels}, one for each channel"
+            )
+        return (channels, self.crop, self.crop) if self.crop else (channels, height, width)
+
+    def draw(self, image: Sequence[int]) -> Placement:
+        """Decide about the next image, of the given shape."""
+        mirror = self.mirror and self._random(2) == 1
+        top = left = 0
+        if self.crop:
+            down, right = image[1] - self.crop, image[2] - self.crop
+            if self.random_crop:
+                top = self._random(down + 1)
+                left = self._random(right + 1)
+            else:
+                top, left = down // 2, right // 2
+        return Placement(mirror, top, left)
+
+    def _random(self, n: int) -> int:
+        assert self.rng is not None
+        return self.rng.next_u32() % n
+
+    def cut(self, image: NDArray, at: Placement, out: NDArray) -> None:
+        """Copy the placed part of the image into ``out``, which is contiguous."""
+        channels, height, width = out.shape
+        np.copyto(out, image[:, at.top : at.top + height, at.left : at.left + width])
+        if at.mirror:
+            rows = out.reshape(channels * height, width)
+            cv2.flip(rows, 1, rows)  # several times faster than numpy's negative stride
+
+    def apply(self, image: NDArray, at: Placement, out: NDArray[np.float32]) -> None:
+        """Transform an image into ``out``."""
+        # Step by step within the processor's cache: ufuncs that convert on the fly are slower.
+        cut = np.empty(out.shape, image.dtype)
+        self.cut(image, at, cut)
+        np.copyto(out, cut)
+        if self.mean_file:
+            _, height, width = out.shape
+            mean, left = self.mean, at.left
+            if at.mirror:
+                mean, left = self.mirrored_mean, mean.shape[2] - width - left
+            np.subtract(out, mean[:, at.top : at.top + height, left : left + width], out=out)
+        elif len(self.mean_values):
+            np.subtract(out, self.mean_values[:, None, None], out=out)
+        if self.scale != 1:
+            np.multiply(out, self.scale, out=out)
+
+    def finish(self, cuts: Tensor, places: Sequence[Placement]) -> Tensor:
+        """What ``apply`` does after ``cut``, for a whole batch (n, channels, height, width) on its device."""
+        out = cuts.to(torch.float32)
+        if self.mean_file:
+            _, _, height, width = out.shape
+            mirror, top, left = torch.tensor(places).to(out.device, non_blocking=True).unsqueeze(2).unbind(1)
+            rows = top + torch.arange(height, device=out.device)
+            columns = torch.arange(width, device=out.device).expand(len(places), width)
+            columns = left + torch.where(mirror > 0, width - 1 - columns, columns)
+            out -= self._on(out.device, self.mean)[:, rows[:, :, None], columns[:, None, :]].transpose(0, 1)
+        elif len(self.mean_values):
+            out -= self._on(out.device, self.mean_values)[:, None, None]
+        if self.scale != 1:
+            out *= float(self.scale)
+        return out
+
+    def _on(self, device: torch.device, mean: NDArray[np.float32]) -> Tensor:
+        """The mean on a device, copied once, since a copy would have to wait for the device."""
+        if device not in self._means:
+            self._means[device] = torch.from_numpy(mean).to(device)
+        return self._means[device]
+
+
+def _decoding(param: Any) -> int:
+    """How encoded images are decoded."""
+    if param.force_color and param.force_gray:
+        raise CaffeError("force_color: cannot set both force_color and force_gray")
+    return COLOR if param.force_color else GRAY if param.force_gray else AS_STORED
