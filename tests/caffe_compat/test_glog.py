@@ -1,0 +1,57 @@
+"""Log lines in glog's form."""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+import threading
+from pathlib import Path
+
+from caffe_compat import glog
+
+
+def test_lines_look_like_caffes(golden: Path) -> None:
+    stream = io.StringIO()
+    handler = glog.attach(stream)
+    glog.info("solver.cpp:239", "Iteration 0, loss = 1.2 (100%)")
+    glog.warning("net.cpp:1", "second\nthird")
+    glog.error("net.cpp:2", "last")
+    glog.detach(handler)
+    glog.info("net.cpp:3", "to nobody")
+    lines = stream.getvalue().splitlines()
+    prefix = re.compile(r"([IWE])\d{8} \d\d:\d\d:\d\d\.\d{6} ( *\d+) (\w+\.cpp:\d+)\] (.*)")
+    assert [match.group(1, 3, 4) for match in map(prefix.fullmatch, lines) if match] == [
+        ("I", "solver.cpp:239", "Iteration 0, loss = 1.2 (100%)"),
+        ("W", "net.cpp:1", "second"),
+        ("E", "net.cpp:2", "last"),
+    ]
+    assert lines[2] == "third"
+    caffes = (golden / "logs" / "train.stderr.txt").read_text().splitlines()
+    assert prefix.fullmatch(caffes[0])  # the same pattern reads real Caffe's first line
+
+
+def test_the_thread_is_named_by_its_kernel_id() -> None:
+    stream = io.StringIO()
+    handler = glog.attach(stream)
+    ids: list[int] = []
+
+    def work() -> None:
+        ids.append(threading.get_native_id())
+        glog.info("x.cpp:1", "here")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    glog.detach(handler)
+    assert f" {ids[0]:5d} x.cpp:1] here" in stream.getvalue()
+
+
+def test_a_file_is_appended_to_and_levels_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    for message in ("one", "two"):
+        handler = glog.attach(path, logging.WARNING)
+        glog.info("x.cpp:1", "not this")
+        glog.warning("x.cpp:1", message)
+        glog.detach(handler)
+    assert [line.split("] ")[1] for line in path.read_text().splitlines()] == ["one", "two"]
