@@ -47,9 +47,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line and exit; a mistake of the user ends in one line on stderr, never in a traceback."""
     try:
-        cli(prog_name="yosinski", standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        sys.exit(cli(prog_name="yosinski", standalone_mode=False))  # None, or the code of a click.exceptions.Exit
     except click.UsageError as error:
         error.show()
         sys.exit(error.exit_code)

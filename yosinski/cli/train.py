@@ -79,10 +79,13 @@ def train(
         say_device(where, 197, 218)
         job = Solver(training.param, net_class=training.build_net, device=where)
         stack.enter_context(handle_signals(job))
+        if training.state:
+            glog.info("caffe.cpp:235", f"Resuming from {training.state}")
+            job.restore(training.state)
         glog.info("caffe.cpp:239", "Starting Optimization")
         if terminal:
             stack.enter_context(progress.bar(job, scores, run.name))
-        job.solve(training.state)
+        job.solve()
         glog.info("caffe.cpp:250", "Optimization Done.")
         finished = job.iter >= training.param.max_iter
         run.end("finished" if finished else "interrupted", job.iter, tested_at=scores.tested_at, scores=scores.test)

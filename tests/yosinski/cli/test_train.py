@@ -1,0 +1,179 @@
+"""`yosinski train`, `test` and `time` against the log of real Caffe; stopping, killing and resuming."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from yosinski.run_dir import RunDir
+
+YOSINSKI = [sys.executable, "-m", "yosinski"]
+NUMBER = re.compile(r"-?\d+\.?\d*(?:e[+-]\d+)?")
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def lines_of(log: str, *files: str) -> list[str]:
+    """The lines that these files of Caffe print, without prefix, paths and speed."""
+    found = []
+    for line in log.splitlines():
+        match = re.match(r"[IWE]\d{8} [\d:.]+ +\d+ ((?:%s):\d+\] .*)" % "|".join(files), line)
+        if match and "napshot" not in line and "Waiting" not in line:
+            found.append(re.sub(r"\(\S+ iter/s, \S+s/(\d+) iters\)", r"(/\1 iters)", match[1]))
+    return found
+
+
+def assert_same_lines(got: list[str], want: list[str]) -> None:
+    """Equal words; numbers within 1e-4."""
+    assert [NUMBER.sub("#", line) for line in got] == [NUMBER.sub("#", line) for line in want]
+    for mine, theirs in zip(got, want, strict=True):
+        numbers = [[float(number) for number in NUMBER.findall(line)] for line in (mine, theirs)]
+        assert numbers[0] == pytest.approx(numbers[1], rel=1e-4, abs=1e-6), mine
+
+
+CAFFE = ("caffe.cpp", "solver.cpp", "sgd_solver.cpp")
+
+
+def test_log_of_a_run_is_caffes(run, golden_copy: Path) -> None:
+    done = run("train", "logs/solver.prototxt", "--out", "runs/lognet", "--device", "cpu")
+    assert done.code == 0
+    log = Path("runs/lognet/train.log").read_text()
+    assert_same_lines(lines_of(log, *CAFFE), lines_of(Path("logs/train.stderr.txt").read_text(), *CAFFE))
+    assert lines_of(done.err, *CAFFE) == lines_of(log, *CAFFE)
+    assert done.out == "runs/lognet: 40 iterations, top-1 0.9167 at iteration 40\n"
+
+
+def test_resuming_from_a_snapshot_of_real_caffe(run, golden_copy: Path) -> None:
+    snapshot = "logs/lognet_iter_20.solverstate"
+    done = run("train", "--solver=logs/solver_resume.prototxt", f"--snapshot={snapshot}", "--out=r", "--device=cpu")
+    assert done.code == 0
+    want = Path("logs/train_resume.stderr.txt").read_text()
+    assert_same_lines(lines_of(done.err, *CAFFE), lines_of(want, *CAFFE))
+
+
+def test_finetuning_from_weights_of_real_caffe(run, golden_copy: Path) -> None:
+    weights = "logs/lognet_iter_40.caffemodel"
+    solver = "logs/solver_multistep.prototxt"
+    done = run("train", solver, "--weights", weights, "--out", "r", "--device", "cpu")
+    assert done.code == 0
+    want = Path("logs/train_weights.stderr.txt").read_text()
+    assert_same_lines(lines_of(done.err, *CAFFE), lines_of(want, *CAFFE))
+    assert json.loads(Path("r/run.json").read_text())["files"]["weights"][0]["path"] == weights
+
+
+def test_scores_are_caffes(run, golden_copy: Path, golden: Path) -> None:
+    weights = "logs/lognet_iter_40.caffemodel"
+    done = run("test", "--model=logs/net.prototxt", f"--weights={weights}", "--iterations=4", "--device=cpu")
+    assert done.code == 0
+    want = (golden / "logs" / "test.stderr.txt").read_text()
+    assert_same_lines(lines_of(done.err, "caffe.cpp"), lines_of(want, "caffe.cpp"))
+
+
+def test_scores_need_weights(run, golden_copy: Path) -> None:
+    done = run("test", "logs/net.prototxt")
+    assert (done.code, done.err.splitlines()[-1]) == (
+        1,
+        "yosinski: logs/net.prototxt: Need model weights to score; --weights names them",
+    )
+
+
+def test_times_of_all_layers(run, golden_copy: Path, golden: Path) -> None:
+    done = run("time", "logs/net.prototxt", "--iterations", 3, "--device", "cpu")
+    assert done.code == 0
+    want = (golden / "logs" / "time.stderr.txt").read_text()
+    words = [[NUMBER.sub("#", line) for line in lines_of(text, "caffe.cpp")] for text in (done.err, want)]
+    assert words[0] == words[1]
+
+
+def test_a_run_directory_trains_the_same_net_again(run, golden_copy: Path) -> None:
+    run("train", "logs/solver.prototxt", "--out", "a", "--max-iter", 20, "--seed", 7, "--device", "cpu")
+    done = run("train", "a/solver.prototxt", "--out", "b", "--device", "cpu")
+    assert done.code == 0
+    weights = [Path(name, f"{name}_iter_20.caffemodel").read_bytes() for name in ("a", "b")]
+    assert weights[0] == weights[1]
+    meta = RunDir(Path("b")).meta
+    assert (meta["status"], meta["seed"], meta["max_iter"], meta["iteration"]) == ("finished", 7, 20, 20)
+
+
+@pytest.fixture
+def mini(demo_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A command that trains mini base_A in the current directory, with a line and a snapshot every 5 iterations."""
+    monkeypatch.chdir(tmp_path)
+    from yosinski.resources import prototxt_dir
+
+    solver = (prototxt_dir() / "mini" / "solver.prototxt").read_text()
+    Path("s.prototxt").write_text(solver.replace("snapshot: 200", "snapshot: 5").replace("display: 20", "display: 5"))
+    return [*YOSINSKI, "train", "mini/base_A", "--solver=s.prototxt", f"--data-root={demo_data}", "--out=run"]
+
+
+def start(command: list[str], until: str) -> subprocess.Popen[str]:
+    """Start a command and read its log until that line."""
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if until in line:
+            return process
+    raise AssertionError(f"ended with {process.wait()} before {until!r}")
+
+
+def no_temporary_files() -> bool:
+    return not [path for path in Path("run").iterdir() if "tmp" in path.name]
+
+
+def test_ctrl_c_finishes_the_iteration_and_leaves_a_snapshot(mini: list[str]) -> None:
+    process = start(mini, "Iteration 20,")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    iteration = RunDir(Path("run")).iteration
+    last = err.splitlines()[-1]
+    assert last == f"yosinski: stopped at iteration {iteration}; go on with: yosinski train run --resume --device cpu"
+    assert RunDir(Path("run")).meta["status"] == "interrupted"
+    assert no_temporary_files()
+    again = [*YOSINSKI, "train", "run", "--resume", "--max-iter", str(iteration + 3)]
+    done = subprocess.run(again, env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (RunDir(Path("run")).iteration, RunDir(Path("run")).finished) == (iteration + 3, True)
+
+
+def test_killed_and_resumed_is_resumed_by_hand(mini: list[str]) -> None:
+    process = start([*mini, "--max-iter=40"], "Iteration 10 (")
+    time.sleep(random.uniform(0, 0.2))
+    process.kill()
+    process.communicate()
+    state = RunDir(Path("run")).newest_state()
+    by_hand = [*mini[:-1], "--out=hand", "--max-iter=40", f"--snapshot={state}"]
+    resumed = [*YOSINSKI, "train", "run", "--resume", "--max-iter=40"]
+    for command in (by_hand, resumed):
+        done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    weights = [Path(name, f"{name}_iter_40.caffemodel").read_bytes() for name in ("run", "hand")]
+    assert weights[0] == weights[1]
+
+
+def test_no_space_for_a_snapshot(mini: list[str]) -> None:
+    def limit_file_size() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    command = [*mini, "--max-iter=10"]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, preexec_fn=limit_file_size)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "yosinski: run/run_iter_5.new.caffemodel: cannot write: File too large"
+    assert RunDir(Path("run")).snapshots("caffemodel") == []
+    assert no_temporary_files()
+    assert RunDir(Path("run")).meta["status"] == "failed"
+
+
+def test_wrong_combinations_of_options(run, tmp_path: Path) -> None:
+    done = run("train", "mini/base_A", "--resume", "--force")
+    assert done.code == 2
+    assert "--snapshot and --resume go on with a run" in done.err
