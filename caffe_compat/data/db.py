@@ -94,8 +94,9 @@ class Writer(ABC):
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _flush(self) -> None:
-        self._commit(self._pending)
-        self._pending = []
+        if self._pending:
+            self._commit(self._pending)
+            self._pending = []
 
     @abstractmethod
     def _open(self) -> None:

@@ -76,6 +76,13 @@ class LevelDbWriter(Writer):
     def _open(self) -> None:
         self._db = _plyvel().DB(str(self.folder), create_if_missing=True, error_if_exists=True, **OPTIONS)
 
+    def close(self) -> None:
+        """As ``Writer.close``. LevelDB moves its journal to a table when it is opened next, so do that once here."""
+        self._flush()
+        self._db.close()
+        self._db = _plyvel().DB(str(self.folder), create_if_missing=False, **OPTIONS)
+        super().close()
+
     def _commit(self, records: list[tuple[bytes, bytes]]) -> None:
         try:
             with self._db.write_batch() as batch:

@@ -65,7 +65,8 @@ class LmdbWriter(Writer):
 
     def _open(self) -> None:
         self._map = FIRST_MAP
-        self._env = lmdb.open(str(self.folder), map_size=self._map, lock=False, mode=0o666)
+        # Synced once, when it is complete: before that a crash leaves nothing of it anyway.
+        self._env = lmdb.open(str(self.folder), map_size=self._map, lock=False, mode=0o666, sync=False)
 
     def _commit(self, records: list[tuple[bytes, bytes]]) -> None:
         while True:

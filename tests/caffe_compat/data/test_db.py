@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import plyvel
 import pytest
 
 from caffe_compat.data.db import create_db, open_db
@@ -103,9 +104,18 @@ def test_read_only_folder(golden: Path, tmp_path: Path, name: str) -> None:
 
 def test_leveldb_journal_is_read(tmp_path: Path) -> None:
     """A database that was closed while its records were in the journal only, as Caffe's tools leave it."""
-    pairs = fill(tmp_path / "db", "leveldb", 5)
+    db = plyvel.DB(str(tmp_path / "db"), create_if_missing=True)
+    db.put(b"key", b"record")
+    db.close()
     assert not list((tmp_path / "db").glob("*.ldb"))
-    assert read(tmp_path / "db") == pairs
+    assert read(tmp_path / "db") == [(b"key", b"record")]
+
+
+def test_leveldb_is_left_as_tables(tmp_path: Path) -> None:
+    """So that no reader has to work through a journal first."""
+    fill(tmp_path / "db", "leveldb", 5)
+    assert list((tmp_path / "db").glob("*.ldb"))
+    assert sum(file.stat().st_size for file in (tmp_path / "db").glob("*.log")) == 0
 
 
 def broken(tmp_path: Path, kind: str) -> Path:
