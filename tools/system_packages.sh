@@ -1,15 +1,9 @@
 #!/bin/sh
 # What the C++ checker is built with: installs the missing packages where this user may, names them where not.
 missing=""
-have() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
-header() { echo "#include <$1>" | c++ -E -x c++ - >/dev/null 2>&1 || missing="$missing $2"; }
-
-have c++ g++
-have cmake cmake
-have make make
-have protoc protobuf-compiler
-header lmdb.h liblmdb-dev
-header google/protobuf/message.h libprotobuf-dev
+for tool in c++:g++ cmake:cmake make:make; do
+    command -v "${tool%:*}" >/dev/null 2>&1 || missing="$missing ${tool#*:}"
+done
 [ -z "$missing" ] && exit 0
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

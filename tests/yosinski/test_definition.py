@@ -64,7 +64,7 @@ def test_a_transfer_net_takes_the_final_weights_of_its_base(tmp_path: Path) -> N
     for iteration in (20, 100):
         (base.path / f"base_A_iter_{iteration}.caffemodel").touch()
     base.begin()
-    with pytest.raises(CaffeError, match="not in .*base_A yet"):
+    with pytest.raises(CaffeError, match=r"not in .*base_A yet"):
         find_base_weights(transfer, tmp_path)
     base.end("finished", 100)
     assert find_base_weights(transfer, tmp_path) == (base.path / "base_A_iter_100.caffemodel",)

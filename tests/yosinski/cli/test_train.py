@@ -25,8 +25,9 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 def lines_of(log: str, *files: str) -> list[str]:
     """The lines that these files of Caffe print, without prefix, paths and speed."""
     found = []
+    prefix = re.compile(rf"[IWE]\d+ [\d:.]+ +\d+ ((?:{'|'.join(files)}):\d+\] .*)")
     for line in log.splitlines():
-        match = re.match(r"[IWE]\d{8} [\d:.]+ +\d+ ((?:%s):\d+\] .*)" % "|".join(files), line)
+        match = prefix.match(line)
         if match and "napshot" not in line and "Waiting" not in line:
             found.append(re.sub(r"\(\S+ iter/s, \S+s/(\d+) iters\)", r"(/\1 iters)", match[1]))
     return found
