@@ -15,7 +15,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from caffe_compat.proto import caffe_pb2
 
-DTYPES = {
+DTYPES: dict[str, np.dtype[Any]] = {
     "data": np.dtype("<f4"),
     "diff": np.dtype("<f4"),
     "double_data": np.dtype("<f8"),

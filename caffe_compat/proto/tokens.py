@@ -99,19 +99,21 @@ def layer_lines(text: str) -> dict[str, int]:
     """
     lines: dict[str, int] = {}
     path: list[str] = []  # names of the messages that are open
-    name = ""
-    start = 0
+    field, value, start = "", b"", 0
     for token in tokenize(text):
+        if token.kind == STRING:
+            value += unquote(token.text)  # neighbours join
+            continue
+        if value and field == "name" and path in (["layer"], ["layers"], ["layers", "layer"]):
+            lines.setdefault(value.decode("utf-8", "replace"), position(text, start)[0])
+        value = b""
         if token.kind == IDENTIFIER:
-            name = token.text
-            if not path:
-                start = token.offset
+            field = token.text
+            start = start if path else token.offset
         elif token.kind == SYMBOL and token.text in "{<":
-            path.append(name)
+            path.append(field)
         elif token.kind == SYMBOL and token.text in "}>":
             path.pop()
-        elif token.kind == STRING and name == "name" and path in (["layer"], ["layers"], ["layers", "layer"]):
-            lines.setdefault(unquote(token.text).decode("utf-8", "replace"), position(text, start)[0])
     return lines
 
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from caffe_compat.errors import CaffeError
-from caffe_compat.proto import binary, caffe_pb2, raw_blobs
+from caffe_compat.proto import binary, caffe_pb2, raw_blobs, upgrade_net
 
 
 def test_there_and_back(tmp_path: Path) -> None:
@@ -28,6 +28,9 @@ def test_there_and_back(tmp_path: Path) -> None:
         (b"", "the file is empty; expected a NetParameter"),
         (b"\x0a\xff\xff", "not a NetParameter in binary form, or a damaged one"),
         (b"name: 'x'", "not a NetParameter"),
+        (b"\x0a\x01\xff", "or a damaged one"),
+        (b"\x0a\x01x\x1a\x01\xff", "or a damaged one"),
+        (b"\xa2\x06\x03\x0a\x01\xff", "or a damaged one"),
         (b"\xf8\x3f\x01", "without a known field"),
         (b"\xa2\x06\x03\xa2\x09\x00", "missing required field layer.*clip_param.min"),
     ],
@@ -67,6 +70,7 @@ def test_damaged_files_raise_nothing_but_caffe_error(golden: Path, tmp_path: Pat
     path = tmp_path / "damaged.caffemodel"
     path.write_bytes(content)
     try:
-        assert binary.read(path, caffe_pb2.NetParameter).ListFields()
+        net = binary.read(path, caffe_pb2.NetParameter)
+        assert str(net) and upgrade_net(net, str(path)) in (True, False)
     except CaffeError as error:
         assert str(error).startswith(f"{path}: ")

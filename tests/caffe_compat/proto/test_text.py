@@ -191,7 +191,7 @@ def test_layer_lines() -> None:
           name: 'b'
         }
         layers { layer { name: 'v0' type: 'conv' } bottom: 'x' }
-        layers < name: 'v1' > layer { name: 'b' }
+        layers < name: 'v' '1' > layer { name: 'b' }
     """
     assert text.layer_lines(source) == {"a": 3, "b": 4, "v0": 7, "v1": 8}
 
@@ -280,7 +280,5 @@ def test_damaged_text_raises_nothing_but_caffe_error(path: Path, data: st.DataOb
     else:
         assert net(text.format(got)) == got
         assert set(text.layer_lines(damaged)) == {
-            layer.name
-            for layer in [*got.layer, *got.layers, *(layers.layer for layers in got.layers)]
-            if layer.HasField("name")
+            layer.name for layer in [*got.layer, *got.layers, *(layers.layer for layers in got.layers)] if layer.name
         }
