@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 from caffe_compat import glog
 from caffe_compat.atomic import writing
 from caffe_compat.errors import CaffeError
+from caffe_compat.hdf5_image import hdf5_image
 from caffe_compat.proto import raw_blobs
 
 if TYPE_CHECKING:
@@ -144,10 +145,9 @@ def _read_hdf5(path: str | os.PathLike[str]) -> list[tuple[str, list[Any]]]:
 
 
 def _write_hdf5(net: Net, path: str | os.PathLike[str], diff: bool) -> None:
-    import h5py
-
     owners = {id(learnable.parameter) for learnable in net.learnable}
-    with writing(path) as temporary, h5py.File(temporary, "w") as file:
+
+    def fill(file: Any) -> None:
         for kind in ("data", "diff")[: 1 + diff]:
             group = file.create_group(kind)
             for layer in net.layers:
@@ -159,3 +159,6 @@ def _write_hdf5(net: Net, path: str | os.PathLike[str], diff: bool) -> None:
                     if owns or id(parameter) not in owners:
                         value = parameter.detach().cpu().numpy() if kind == "data" else _grad(parameter)
                         datasets.create_dataset(str(i), data=value)
+
+    with writing(path) as temporary:
+        temporary.write_bytes(hdf5_image(fill))

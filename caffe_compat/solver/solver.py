@@ -30,7 +30,7 @@ class Solver:
 
     Args:
         param: a solver prototxt, or a SolverParameter.
-        net_class: the class of the nets, built from a NetParameter whose state is filled in.
+        net_class: makes a net from a NetParameter whose state is filled in and ``source``, its file if there is one.
         device: where the nets compute; None leaves them where ``net_class`` puts them.
 
     Attributes:
@@ -46,7 +46,7 @@ class Solver:
     def __init__(
         self,
         param: str | os.PathLike[str] | Any,
-        net_class: type[Net] = Net,
+        net_class: Callable[..., Net] = Net,
         device: torch.device | str | None = None,
     ) -> None:
         self.source = os.fspath(param) if isinstance(param, (str, os.PathLike)) else "solver"
@@ -71,7 +71,7 @@ class Solver:
     def _create(self, source: nets.NetSource, kind: str) -> Net:
         """Build a net; the ``weights`` that the solver names go into train and test nets alike."""
         glog.info(f"solver.cpp:{source.line}", f"Creating {kind} net {source.description}")
-        net = self._net_class(source.param)
+        net = self._net_class(source.param, source=source.path)
         if self._device is not None:
             net.to(self._device)
         for path in (name.strip() for names in self.param.weights for name in names.split(",")):

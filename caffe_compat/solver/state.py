@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from google.protobuf.message import DecodeError
 
 from caffe_compat.errors import CaffeError
+from caffe_compat.hdf5_image import hdf5_image
 from caffe_compat.proto import raw_blobs
 
 
@@ -64,18 +66,15 @@ def _read_binary(path: str | os.PathLike[str]) -> SolverState:
 
 
 def _to_hdf5(state: SolverState) -> bytes:
-    """Built in memory, so that a full disk shows as an ordinary error when the bytes are written."""
-    import h5py
-
-    with h5py.File("state", "w", driver="core", backing_store=False) as file:
+    def fill(file: Any) -> None:
         file["iter"] = np.array([state.iter], np.int32)
         file["learned_net"] = np.bytes_(state.learned_net.encode())
         file["current_step"] = np.array([state.current_step], np.int32)
         history = file.create_group("history")
         for i, array in enumerate(state.history):
             history[str(i)] = array
-        file.flush()
-        return file.id.get_file_image()
+
+    return hdf5_image(fill)
 
 
 def _read_hdf5(path: str | os.PathLike[str]) -> SolverState:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from caffe_compat.proto import caffe_pb2
 from caffe_compat.proto import text as prototxt
@@ -52,3 +53,12 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Solve
     """Makes solvers of the tiny net; snapshots go to the current directory, which is a fresh one."""
     monkeypatch.chdir(tmp_path)
     return lambda fields="", net=NET: Solver(solver_param(fields, net))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """These nets are so small that a second thread only waits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
