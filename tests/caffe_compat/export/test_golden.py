@@ -23,8 +23,20 @@ from caffe_compat.proto import caffe_pb2
 GOLDEN = Path(__file__).parents[2] / "golden"
 CASES = {case["name"]: case for case in json.loads((GOLDEN / "layers" / "index.json").read_text())["cases"]}
 NETS = {case["name"]: case for case in json.loads((GOLDEN / "nets" / "index.json").read_text())["cases"]}
-TYPES = ("Convolution", "Pooling", "ReLU", "LRN", "InnerProduct", "Dropout", "Softmax", "Concat", "Split")
+TYPES = (
+    "Concat",
+    "Convolution",
+    "Deconvolution",
+    "Dropout",
+    "InnerProduct",
+    "LRN",
+    "Pooling",
+    "ReLU",
+    "Softmax",
+    "Split",
+)
 REFUSED = {"pool_max_mask": "the second top of MAX pooling, the indices of the winners, has no ONNX form"}
+NOT_IN_REFERENCE = ("deconv_group2",)  # onnx.reference cuts the weights of a ConvTranspose with groups the wrong way
 EXPORTED = [name for name, case in CASES.items() if case["type"] in TYPES and name not in REFUSED]
 
 
@@ -37,13 +49,15 @@ class LRN(OpRun):
         return (x / (bias + np.float32(alpha / size) * total) ** np.float32(beta),)
 
 
-def run(model: onnx.ModelProto, feed: dict[str, np.ndarray]) -> dict[str, list[np.ndarray]]:
+def run(model: onnx.ModelProto, feed: dict[str, np.ndarray], reference: bool = True) -> dict[str, list[np.ndarray]]:
     """The model's outputs, by runtime."""
     feed = {value.name: feed[value.name] for value in model.graph.input}
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    reference = ReferenceEvaluator(model, new_ops=[LRN])
-    with np.errstate(invalid="ignore"):  # Caffe's empty AVE window is 0 / 0
-        return {"onnxruntime": session.run(None, feed), "onnx.reference": reference.run(None, feed)}
+    found = {"onnxruntime": session.run(None, feed)}
+    if reference:
+        with np.errstate(invalid="ignore"):  # Caffe's empty AVE window is 0 / 0
+            found["onnx.reference"] = ReferenceEvaluator(model, new_ops=[LRN]).run(None, feed)
+    return found
 
 
 def assert_close(what: str, got: np.ndarray, want: np.ndarray, noise: dict[str, float]) -> None:
@@ -73,7 +87,7 @@ def test_exported_layer_computes_what_caffe_computes(name: str) -> None:
     net, case, arrays = layer_net(name)
     model = to_onnx(net, outputs=case["tops"])
     feed = {blob: arrays[f"bottom_{i}"] for i, blob in enumerate(case["bottoms"])}
-    for runtime, tops in run(model, feed).items():
+    for runtime, tops in run(model, feed, reference=name not in NOT_IN_REFERENCE).items():
         for i, top in enumerate(tops):
             assert_close(f"{runtime}, top {i}", top, arrays[f"top_{i}"], case["noise"])
 

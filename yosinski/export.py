@@ -1,0 +1,98 @@
+"""A trained net as files that other programs read: an ONNX model and a deploy prototxt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from caffe_compat.atomic import writing
+from caffe_compat.errors import CaffeError
+from yosinski.deployment import Deployment, read_deployment
+from yosinski.model import find_model
+from yosinski.run_dir import RunDir, describe_file, snapshot_iteration
+
+CHANNEL_ORDERS = {1: "GRAY", 3: "BGR"}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Where the files are. ``deploy`` is the source itself where that was for use already."""
+
+    onnx: Path
+    deploy: Path
+
+
+def export_run(
+    model: Path,
+    weights: str | None = None,
+    mean: Path | None = None,
+    out: Path | None = None,
+    *,
+    input_shape: Sequence[int] | None = None,
+    outputs: Sequence[str] | None = None,
+) -> Exported:
+    """Write a trained net as ONNX, and its definition for use.
+
+    Args:
+        model: a run directory, or a prototxt (for training and testing, or for use) with ``weights``.
+        weights: weights files or run directories, separated by commas; by default the run's newest.
+        mean: a mean file in place of the definition's mean.
+        out: the ONNX file, or a folder for it; by default it lies beside the weights and has their name. The
+            definition goes beside it: ``deploy.prototxt`` in a run directory, elsewhere ``NAME_deploy.prototxt``.
+        input_shape, outputs: as in ``read_deployment`` and ``to_onnx``.
+
+    Raises:
+        CaffeError: something is missing or does not fit together, or a layer has no ONNX form.
+    """
+    from caffe_compat.export.onnx_export import export_onnx
+    from caffe_compat.proto.text import format as format_text
+
+    prototxt, files = find_model(model, weights)
+    if not files:
+        raise CaffeError(f"{model}: no weights to export; --weights names them")
+    deployment = read_deployment(prototxt, mean, input_shape)
+    net = deployment.load(files)
+    stem = files[-1].name.removesuffix(".h5").removesuffix(".caffemodel")
+    onnx = (out or files[-1].parent) / f"{stem}.onnx"
+    if out is not None and out.suffix == ".onnx":
+        onnx = out
+    export_onnx(net, onnx, metadata(deployment, files, net), outputs)
+    if deployment.is_source:
+        return Exported(onnx, prototxt)
+    run = RunDir(onnx.parent)
+    deploy = onnx.with_name("deploy.prototxt" if run.net.exists() else f"{onnx.stem}_deploy.prototxt")
+    with writing(deploy) as temporary:
+        note = f"# {deployment.definition.name}, for use. Written by `yosinski export`.\n"
+        temporary.write_text(note + format_text(deployment.definition), encoding="utf-8")
+    return Exported(onnx, deploy)
+
+
+def metadata(deployment: Deployment, weights: Sequence[Path], net: Any) -> dict[str, object]:
+    """What an ONNX file says about itself: by it, the file can be traced to its sources and fed with the right images.
+
+    Hashes are SHA-256 in hexadecimal, lists have commas. ``mean_value`` and ``mean_sha256`` exclude each other, as
+    mean values and mean file do in Caffe. Keys without a value (None) are left out of the file.
+    """
+    transform = deployment.transform
+    channels = net.blobs[net.inputs[0]].shape[1] if len(net.blobs[net.inputs[0]].shape) == 4 else None
+    iteration = snapshot_iteration(weights[-1])
+    run = RunDir(weights[-1].parent).meta
+    return {
+        "net": net.name or None,
+        "phase": "TEST",
+        "prototxt_sha256": describe_file(deployment.source)["sha256"],
+        "weights_sha256": ",".join(describe_file(file)["sha256"] for file in weights),
+        "iteration": iteration if iteration >= 0 else None,
+        "channel_order": CHANNEL_ORDERS.get(channels) if channels else None,
+        "crop_size": transform.crop_size or None,
+        "scale": transform.scale,
+        "mean_sha256": describe_file(Path(transform.mean_file))["sha256"] if transform.mean_file else None,
+        "mean_value": ",".join(map(repr, transform.mean_value)) or None,
+        "run": run.get("name"),
+        "run_seed": run.get("seed"),
+        "run_device": run.get("device"),
+        "run_git_commit": run.get("git_commit"),
+        "solver_sha256": run.get("files", {}).get("solver", {}).get("sha256"),
+    }
