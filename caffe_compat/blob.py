@@ -84,6 +84,11 @@ class Blob:
         return math.prod(self._shape)
 
     @property
+    def held(self) -> bool:
+        """Whether a user may hold an array of the data, so that new values go into the same memory."""
+        return self._data.exposed
+
+    @property
     def data(self) -> np.ndarray:
         return self._data.numpy(self._shape, self._like)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -18,7 +17,7 @@ from caffe_compat.layers.base import Layer, Need
 from caffe_compat.layers.registry import create_layer
 from caffe_compat.learnable import LearnableParam, LearnableParams
 from caffe_compat.proto import filter_net, read_net
-from caffe_compat.proto.text import layer_lines
+from caffe_compat.proto.text import layer_lines, read_text
 from caffe_compat.splits import insert_splits
 
 AUTOMATIC = "(automatic)"  # the name of a loss layer's top that the prototxt leaves out
@@ -54,7 +53,7 @@ class Net(nn.Module):
         if isinstance(net, (str, os.PathLike)):
             source, net = net, read_net(net)
         self.source = os.fspath(source)
-        lines = layer_lines(Path(source).read_text("utf-8")) if source else {}
+        lines = layer_lines(read_text(source)) if source else {}
         param = type(net)()
         param.CopyFrom(net)
         if phase is not None:
@@ -107,11 +106,8 @@ class Net(nn.Module):
         gradients = [name in learning for name in bottoms]
         shapes = [self._blobs[name].shape for name in bottoms]
         layer.setup(shapes)
-        for name, shape in zip(tops, layer.reshape(shapes), strict=True):
-            self._append_top(layer, name, shape, name in bottoms, unread)
-        for name, value in zip(tops, layer.constants()):
-            if value is not None:
-                self._blobs[name].tensor = value
+        for index, shape in enumerate(layer.reshape(shapes)):
+            self._append_top(layer, index, tops[index], shape, unread)
         flags = self._params.add(layer)
         wiring = Wiring(
             layer,
@@ -126,15 +122,16 @@ class Net(nn.Module):
             learning.update(tops)
         self.wirings.append(wiring)
 
-    def _append_top(self, layer: Layer, name: str, shape: tuple[int, ...], in_place: bool, unread: dict) -> None:
-        if in_place:
-            if layer.param.bottom[list(layer.param.top).index(name)] != name:
+    def _append_top(self, layer: Layer, index: int, name: str, shape: tuple[int, ...], unread: dict[str, None]) -> None:
+        bottoms = layer.param.bottom
+        if name in bottoms:
+            if name not in bottoms[index : index + 1]:
                 layer.fail(f"in-place top {name!r} has to be the bottom of the same index")
             self._blobs[name].reshape(*shape)
         elif name in self._blobs and name != AUTOMATIC:
             layer.fail(f"Top blob {name!r} produced by multiple sources.")
         else:
-            self._blobs[name] = Blob(shape, self._like)
+            self._blobs[name] = layer.make_top(index, shape)
             if layer.type == "Input":
                 self.inputs.append(name)
         if name != AUTOMATIC:
@@ -215,6 +212,12 @@ class Net(nn.Module):
         bottoms = [self._blobs[name].tensor for name in wiring.bottoms]
         if layer.type == "Input":
             return []
+        if need is not None and not layer.in_place:
+            # What a user holds an array of is overwritten by an in-place top, but backward wants the old value.
+            bottoms = [
+                x.clone() if name in wiring.tops and self._blobs[name].held else x
+                for name, x in zip(wiring.bottoms, bottoms)
+            ]
         record = need is not None and not layer.has_backward()
         with torch.set_grad_enabled(record):
             if record and need is not None:
@@ -269,7 +272,8 @@ class Net(nn.Module):
         owner = self._params.owner_of(parameter)
         diff = diff.reshape(owner.shape)
         if owner.grad is not None:
-            owner.grad.add_(diff)
+            if owner.grad.data_ptr() != diff.data_ptr():  # a Parameter layer's top is its parameter
+                owner.grad.add_(diff)
         elif any(diff.data_ptr() == top.data_ptr() for top in diffs):
             owner.grad = diff.clone()  # a blob's diff will be overwritten
         else:

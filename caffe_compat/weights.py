@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from google.protobuf.message import DecodeError
 
 from caffe_compat import glog
 from caffe_compat.atomic import writing
 from caffe_compat.errors import CaffeError
 from caffe_compat.hdf5_image import hdf5_image
-from caffe_compat.proto import raw_blobs
+from caffe_compat.proto import binary, raw_blobs
 
 if TYPE_CHECKING:
     from caffe_compat.layers.base import Layer
@@ -59,8 +57,7 @@ def save(net: Net, path: str | os.PathLike[str], diff: bool = False) -> None:
     if is_hdf5(path):
         _write_hdf5(net, path, diff)
     else:
-        with writing(path) as temporary:
-            temporary.write_bytes(to_proto(net, diff).SerializeToString())
+        binary.write(os.fspath(path), to_proto(net, diff))
 
 
 def to_proto(net: Net, diff: bool = False) -> Any:
@@ -86,14 +83,7 @@ def _as_raw(net_param: Any) -> Any:
 
 
 def _read_binary(path: str | os.PathLike[str]) -> list[tuple[str, list[Any]]]:
-    try:
-        content = Path(path).read_bytes()
-        message = raw_blobs.message_class("NetParameter").FromString(content)
-    except OSError as error:
-        raise CaffeError(f"{os.fspath(path)}: cannot read weights: {error.strerror}") from None
-    except DecodeError:
-        raise CaffeError(f"{os.fspath(path)}: not a .caffemodel, or a damaged one ({len(content)} bytes)") from None
-    found = _blobs_by_layer(message)
+    found = _blobs_by_layer(binary.read(os.fspath(path), raw_blobs.message_class("NetParameter")))
     if not found:
         raise CaffeError(f"{os.fspath(path)}: no layers in it; expected a .caffemodel")
     return found

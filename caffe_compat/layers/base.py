@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 import torch
 from torch import Tensor, nn
 
-from caffe_compat.blob import ParamBlob
+from caffe_compat.blob import Blob, ParamBlob
 from caffe_compat.errors import CaffeError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Layer(nn.Module, ABC):
     ``forward`` keeps in ``self.saved`` what ``backward`` will need.
     """
 
-    type: ClassVar[str]  # type: ignore[assignment]  # Caffe's name, the key in the registry
+    type: ClassVar[Any]  # Caffe's name, a string, the key in the registry; nn.Module has a method of this name
     num_bottoms: ClassVar[tuple[int, int | None]] = (1, 1)  # least and most; None: any number
     num_tops: ClassVar[tuple[int, int | None]] = (1, 1)
     auto_tops: ClassVar[bool] = False  # tops missing in the prototxt are made up, named "(automatic)"
@@ -68,9 +68,9 @@ class Layer(nn.Module, ABC):
     def setup(self, shapes: list[Shape]) -> None:
         """Check the fields and make the parameters. ``shapes``: of the bottoms."""
 
-    def constants(self) -> Sequence[Tensor | None]:
-        """Values that tops have before the first forward; none for most layers."""
-        return ()
+    def make_top(self, index: int, shape: Shape) -> Blob:
+        """A new blob for a top; for most layers one of zeros."""
+        return Blob(shape)
 
     @abstractmethod
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
@@ -111,3 +111,12 @@ class Layer(nn.Module, ABC):
         if not -len(shape) <= axis < len(shape):
             self.fail(f"{field}: {axis} is out of range for a bottom of shape {list(shape)}")
         return axis % len(shape)
+
+
+class NeuronLayer(Layer):
+    """A layer that works element by element: one bottom, one top, of the same shape."""
+
+    type: ClassVar[Any]
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        return shapes

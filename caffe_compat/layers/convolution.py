@@ -1,10 +1,10 @@
-"""Convolution over any number of spatial axes, with groups, padding, stride and dilation."""
+"""Convolution and its transpose, with groups, padding, stride and dilation."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -31,6 +31,7 @@ class Convolution(Layer):
     num_tops = (1, None)
     keeps_top = False
 
+    transposed: ClassVar[bool] = False
     window: Window
 
     def setup(self, shapes: list[Shape]) -> None:
@@ -46,23 +47,27 @@ class Convolution(Layer):
             self.fail(f"num_output: {outputs}, expected at least 1")
         if channels % self.group or outputs % self.group:
             self.fail(f"group: {self.group} does not divide the {channels} channels and num_output {outputs}")
-        self.add_param((outputs, channels // self.group, *self.window.kernel), conv.weight_filler)
+        ends = (channels, outputs) if self.transposed else (outputs, channels)
+        self.outputs, self.channels = outputs, channels
+        self.add_param((ends[0], ends[1] // self.group, *self.window.kernel), conv.weight_filler)
         if conv.bias_term:
             self.add_param((outputs,), conv.bias_filler)
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
-        weight = self.params[0]
         if len(shapes) != max(1, len(self.param.top)):
             self.fail(f"{len(shapes)} bottoms and {len(self.param.top)} tops; expected as many of one as of the other")
         for shape in shapes:
-            if shape[self.channel_axis] != weight.shape[1] * self.group:
-                self.fail(f"bottom has {shape[self.channel_axis]} channels; expected {weight.shape[1] * self.group}")
+            if shape[self.channel_axis] != self.channels:
+                self.fail(f"bottom has {shape[self.channel_axis]} channels; expected {self.channels}")
             if shape != shapes[0]:
                 self.fail(f"all bottoms must have the same shape; got {list(shapes[0])} and {list(shape)}")
-        size = self.window.convolved(shapes[0][self.channel_axis + 1 :])
+        size = self._size(shapes[0][self.channel_axis + 1 :])
         if min(size) < 1:
             self.fail(f"kernel {list(self.window.extent)} is larger than the padded bottom {list(shapes[0])}")
-        return [(*shapes[0][: self.channel_axis], weight.shape[0], *size) for _ in shapes]
+        return [(*shapes[0][: self.channel_axis], self.outputs, *size) for _ in shapes]
+
+    def _size(self, size: Shape) -> Shape:
+        return self.window.convolved(size)
 
     def _flat(self, x: Tensor) -> Tensor:
         """All axes before the channels as one batch axis, as torch wants them."""
@@ -75,26 +80,22 @@ class Convolution(Layer):
         tops = []
         for x in bottoms:
             y = torch.convolution(
-                self._flat(x), weight, bias, w.stride, w.pad, w.dilation, False, [0] * len(w.pad), self.group
+                self._flat(x), weight, bias, w.stride, w.pad, w.dilation, self.transposed, [0] * len(w.pad), self.group
             )
             tops.append(y.view(*x.shape[: self.channel_axis], *y.shape[1:]))
         return tuple(tops)
 
     def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
-        w = self.window
-        window: dict[str, Any] = {
-            "kernel_shape": w.kernel,
-            "strides": w.stride,
-            "pads": w.pad * 2,
-            "dilations": w.dilation,
-        }
+        w, op = self.window, "ConvTranspose" if self.transposed else "Conv"
+        window: dict[str, Any] = {"kernel_shape": w.kernel, "strides": w.stride, "pads": w.pad * 2}
+        window.update(dilations=w.dilation, group=self.group)
         params = graph.params(self, "weight", "bias")
         for bottom, top in zip(bottoms, tops):
             if self.channel_axis == 1:
-                graph.node("Conv", [bottom, *params], [top], group=self.group, **window)
+                graph.node(op, [bottom, *params], [top], **window)
             else:
                 flat = graph.reshape(bottom, (-1, *graph.shape(bottom)[self.channel_axis :]))
-                graph.reshape(graph.node("Conv", [flat, *params], group=self.group, **window), graph.dims(top), [top])
+                graph.reshape(graph.node(op, [flat, *params], **window), graph.dims(top), [top])
 
     def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
         w, weight = self.window, self.params[0].detach()
@@ -105,11 +106,11 @@ class Convolution(Layer):
                 self._flat(diff),
                 self._flat(x),
                 weight,
-                [weight.shape[0]],
+                [self.outputs],
                 w.stride,
                 w.pad,
                 w.dilation,
-                False,
+                self.transposed,
                 [0] * len(w.pad),
                 self.group,
                 [wanted, need.params[0], len(need.params) > 1 and need.params[1]],
@@ -119,3 +120,17 @@ class Convolution(Layer):
                 if grad is not None:
                     params[i] = grad if params[i] is None else params[i] + grad
         return bottoms, params
+
+
+@register
+class Deconvolution(Convolution):
+    """The transpose of a convolution: its forward is Convolution's gradient, and the other way round.
+
+    Output size: stride * (size - 1) + kernel extent - 2 pad. Weight: (channels, num_output / group, kernel...).
+    """
+
+    type = "Deconvolution"
+    transposed = True
+
+    def _size(self, size: Shape) -> Shape:
+        return self.window.transposed(size)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from caffe_compat import rng
-from caffe_compat.layers.base import Gradients, Layer, Need, Shape
+from caffe_compat.layers.base import Gradients, Need, NeuronLayer, Shape
 from caffe_compat.layers.registry import register
 from caffe_compat.proto import caffe_pb2
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @register
-class Dropout(Layer):
+class Dropout(NeuronLayer):
     """TRAIN: top = bottom * mask / (1 - dropout_ratio), mask 0 with probability dropout_ratio. TEST: the identity.
 
     On the CPU the mask comes from the main random stream, one draw an element, bit for bit Caffe's. On a GPU it comes
@@ -34,9 +34,6 @@ class Dropout(Layer):
         if not 0 < self.keep < 1:
             self.fail(f"dropout_ratio: {1 - self.keep:g}, expected a value between 0 and 1, ends excluded")
         self.scale = float(np.float32(1.0 / self.keep))
-
-    def reshape(self, shapes: list[Shape]) -> list[Shape]:
-        return shapes
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         (x,) = bottoms

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
+from caffe_compat.blob import Blob
 from caffe_compat.fillers import fill
 from caffe_compat.layers.base import Layer, Shape
 from caffe_compat.layers.registry import register
@@ -32,8 +31,11 @@ class DummyData(Layer):
         self.fillers = (fillers or [caffe_pb2.FillerParameter(type="constant")]) * (tops if len(fillers) < 2 else 1)
         self.constant: dict[int, Tensor] = {}
 
-    def constants(self) -> Sequence[Tensor | None]:
-        return [self._fill(i) if filler.type == "constant" else None for i, filler in enumerate(self.fillers)]
+    def make_top(self, index: int, shape: Shape) -> Blob:
+        blob = super().make_top(index, shape)
+        if self.fillers[index].type == "constant":
+            blob.tensor = self._fill(index)
+        return blob
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         param, tops = self.param.dummy_data_param, len(self.param.top)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from caffe_compat.layers.base import Gradients, Layer, Need, Shape
+from caffe_compat.layers.base import Gradients, Need, NeuronLayer
 from caffe_compat.layers.registry import register
 
 if TYPE_CHECKING:
@@ -16,13 +16,10 @@ if TYPE_CHECKING:
 
 
 @register
-class ReLU(Layer):
+class ReLU(NeuronLayer):
     """top = max(bottom, 0) + negative_slope * min(bottom, 0); the gradient at 0 is negative_slope's."""
 
     type = "ReLU"
-
-    def reshape(self, shapes: list[Shape]) -> list[Shape]:
-        return shapes
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         (x,) = bottoms

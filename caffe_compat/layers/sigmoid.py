@@ -7,18 +7,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from caffe_compat.layers.base import Gradients, Layer, Need, Shape
+from caffe_compat.layers.base import Gradients, Need, NeuronLayer
 from caffe_compat.layers.registry import register
 
 
 @register
-class Sigmoid(Layer):
+class Sigmoid(NeuronLayer):
     """top = 1 / (1 + exp(-bottom)), element by element."""
 
     type = "Sigmoid"
-
-    def reshape(self, shapes: list[Shape]) -> list[Shape]:
-        return shapes
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         (x,) = bottoms

@@ -27,6 +27,11 @@ class Window:
         rows = zip(size, self.pad, self.extent, self.stride)
         return tuple((n + 2 * p - e) // s + 1 for n, p, e, s in rows)
 
+    def transposed(self, size: Shape) -> Shape:
+        """Output size of a deconvolution: stride * (size - 1) + extent - 2 pad."""
+        rows = zip(size, self.pad, self.extent, self.stride)
+        return tuple(s * (n - 1) + e - 2 * p for n, p, e, s in rows)
+
 
 def read_window(layer: Layer, param: Any, axes: int) -> Window:
     """The window of a ConvolutionParameter over ``axes`` spatial axes.

@@ -7,18 +7,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from caffe_compat.layers.base import Gradients, Layer, Need, Shape
+from caffe_compat.layers.base import Gradients, Need, NeuronLayer
 from caffe_compat.layers.registry import register
 
 
 @register
-class TanH(Layer):
+class TanH(NeuronLayer):
     """top = tanh(bottom), element by element."""
 
     type = "TanH"
-
-    def reshape(self, shapes: list[Shape]) -> list[Shape]:
-        return shapes
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         (x,) = bottoms

@@ -1,0 +1,49 @@
+"""ArgMax: the indices of the largest values."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from caffe_compat.layers.base import Layer, Shape
+from caffe_compat.layers.registry import register
+
+
+@register
+class ArgMax(Layer):
+    """The ``top_k`` largest, in falling order; of equal values the one with the higher index comes first.
+
+    With ``axis``: along it, its size becoming top_k; the values themselves with ``out_max_val``. Without: over all of
+    an image, giving (num, 1, top_k), or (num, 2, top_k) of indices and values with ``out_max_val``.
+    """
+
+    type = "ArgMax"
+
+    def setup(self, shapes: list[Shape]) -> None:
+        param = self.param.argmax_param
+        self.along = self.axis(param.axis, shapes[0]) if param.HasField("axis") else None
+        size = math.prod(shapes[0][1:]) if self.along is None else shapes[0][self.along]
+        if not 1 <= param.top_k <= size:
+            self.fail(f"top_k: {param.top_k}, expected 1 to {size}, the number of values to choose from")
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        param, shape = self.param.argmax_param, shapes[0]
+        if self.along is not None:
+            return [(*shape[: self.along], param.top_k, *shape[self.along + 1 :])]
+        return [(shape[0], 2 if param.out_max_val else 1, param.top_k, *[1] * (len(shape) - 3))]
+
+    def forward(self, *bottoms: Tensor) -> Tensor:
+        (x,) = bottoms
+        param = self.param.argmax_param
+        values = x.reshape(x.shape[0], -1) if self.along is None else x
+        along = 1 if self.along is None else self.along
+        # Sorting the reversed values stably puts the higher of two equal ones' indices first.
+        order = values.flip(along).argsort(dim=along, descending=True, stable=True).narrow(along, 0, param.top_k)
+        index = values.shape[along] - 1 - order
+        best = values.gather(along, index)
+        if self.along is not None:
+            return best if param.out_max_val else index.to(x.dtype)
+        parts = [index.to(x.dtype), best] if param.out_max_val else [index.to(x.dtype)]
+        return torch.stack(parts, 1).view(self.reshape([tuple(x.shape)])[0])

@@ -1,0 +1,68 @@
+"""BatchNorm: normalisation of channels, without the scale and shift that other libraries put into it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from caffe_compat.layers.base import NeuronLayer, Shape
+from caffe_compat.layers.registry import register
+from caffe_compat.proto import caffe_pb2
+
+
+@register
+class BatchNorm(NeuronLayer):
+    """top = (bottom - mean) / sqrt(variance + eps), for each channel over batch and space.
+
+    Three parameters hold statistics: mean (channels,), variance (channels,), and a factor (1,) by which both have to be
+    divided, because TRAIN adds to all three, weighing the old by ``moving_average_fraction``. TEST, or
+    ``use_global_stats``, uses the stored ones. They are not learned: their lr_mult has to be 0.
+    """
+
+    type = "BatchNorm"
+
+    def setup(self, shapes: list[Shape]) -> None:
+        param = self.param.batch_norm_param
+        self.use_global_stats = (
+            param.use_global_stats if param.HasField("use_global_stats") else self.phase == caffe_pb2.TEST
+        )
+        self.channels = shapes[0][1] if len(shapes[0]) > 1 else 1
+        zero = caffe_pb2.FillerParameter(type="constant")
+        for shape in ((self.channels,), (self.channels,), (1,)):
+            self.add_param(shape, zero)
+        for i in range(3):
+            if i < len(self.param.param):
+                if self.param.param[i].lr_mult != 0:
+                    self.fail(
+                        "Cannot configure batch normalization statistics as layer parameters; lr_mult has to be 0"
+                    )
+            else:
+                self.param.param.add(lr_mult=0)
+
+    def forward(self, *bottoms: Tensor) -> Tensor:
+        (x,) = bottoms
+        axes = [axis for axis in range(x.dim()) if axis != 1]
+        if self.use_global_stats:
+            mean, variance = self._stored()
+        else:
+            mean = x.mean(axes)
+            variance = (x - self._spread(mean, x)).square().mean(axes)
+            self._remember(mean.detach(), variance.detach(), x.numel() // self.channels)
+        deviation = (variance + self.param.batch_norm_param.eps).sqrt()
+        return (x - self._spread(mean, x)) / self._spread(deviation, x)
+
+    def _spread(self, values: Tensor, x: Tensor) -> Tensor:
+        """One value a channel, in a shape that broadcasts over the bottom."""
+        return values.view(-1, *[1] * (x.dim() - 2)) if x.dim() > 1 else values
+
+    def _stored(self) -> tuple[Tensor, Tensor]:
+        mean, variance, factor = (parameter.detach() for parameter in self.params)
+        scale = torch.where(factor == 0, 0.0, 1 / factor)
+        return mean * scale, variance * scale
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        fraction = self.param.batch_norm_param.moving_average_fraction
+        unbiased = variance * (count / (count - 1)) if count > 1 else variance
+        for parameter, value in zip(self.params, (mean, unbiased, torch.ones_like(self.params[2]))):
+            parameter.mul_(fraction).add_(value.view_as(parameter))

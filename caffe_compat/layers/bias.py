@@ -1,0 +1,35 @@
+"""Bias: addition of a blob with fewer axes."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from caffe_compat.layers.base import Layer, Shape
+from caffe_compat.layers.broadcast import check_second_bottom, covered_axes, spread
+from caffe_compat.layers.registry import register
+
+
+@register
+class Bias(Layer):
+    """top = bottom + bias; bias is a parameter over ``num_axes`` axes from ``axis`` on, or the second bottom."""
+
+    type = "Bias"
+    num_bottoms = (1, 2)
+
+    def setup(self, shapes: list[Shape]) -> None:
+        param = self.param.bias_param
+        if len(shapes) == 2:
+            self.first = check_second_bottom(self, param.axis, shapes)
+        else:
+            self.first, end = covered_axes(self, param.axis, param.num_axes, shapes[0])
+            self.add_param(shapes[0][self.first : end], param.filler)
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        covered = shapes[1] if len(shapes) > 1 else tuple(self.params[0].shape)
+        if shapes[0][self.first : self.first + len(covered)] != covered:
+            self.fail(f"bias of shape {list(covered)} does not fit the bottom {list(shapes[0])} at axis {self.first}")
+        return shapes[:1]
+
+    def forward(self, *bottoms: Tensor) -> Tensor:
+        x, bias = bottoms if len(bottoms) > 1 else (bottoms[0], self.params[0])
+        return x + spread(bias, self.first, x)

@@ -1,0 +1,28 @@
+"""Exp: an exponential of a linear function."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from caffe_compat.layers.base import NeuronLayer, Shape
+from caffe_compat.layers.registry import register
+
+
+@register
+class Exp(NeuronLayer):
+    """top = base ^ (shift + scale * bottom); base -1, the default, stands for e."""
+
+    type = "Exp"
+
+    def setup(self, shapes: list[Shape]) -> None:
+        param = self.param.exp_param
+        if param.base <= 0 and param.base != -1:
+            self.fail(f"base: {param.base:g}, expected a positive number, or -1 for e")
+        log_base = 1.0 if param.base == -1 else math.log(param.base)
+        self.inner, self.outer = log_base * param.scale, math.exp(log_base * param.shift)
+
+    def forward(self, *bottoms: Tensor) -> Tensor:
+        return torch.exp(self.inner * bottoms[0]) * self.outer

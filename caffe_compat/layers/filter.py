@@ -1,0 +1,37 @@
+"""Filter: the images that a selector chooses."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from caffe_compat.layers.base import Layer, Shape
+from caffe_compat.layers.registry import register
+
+
+@register
+class Filter(Layer):
+    """Each top is its bottom without the images for which the last bottom, (num,) or (num, 1, 1, 1), is 0."""
+
+    type = "Filter"
+    num_bottoms = (2, None)
+    num_tops = (1, None)
+
+    def setup(self, shapes: list[Shape]) -> None:
+        self.no_gradient = (len(shapes) - 1,)  # type: ignore[misc]  # the selector, wherever it stands
+        if len(self.param.top) != len(shapes) - 1:
+            self.fail(f"{len(self.param.top)} tops for {len(shapes) - 1} bottoms and a selector; expected as many tops")
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        """How many images remain is known in forward only; until then all of them."""
+        *bottoms, selector = shapes
+        if any(size != 1 for size in selector[1:]):
+            self.fail(f"the selector has shape {list(selector)}; expected one value for each image")
+        for i, shape in enumerate(bottoms):
+            if shape[0] != selector[0]:
+                self.fail(f"bottom {i} has {shape[0]} images, the selector {selector[0]}")
+        return bottoms
+
+    def forward(self, *bottoms: Tensor) -> tuple[Tensor, ...]:
+        *bottoms_, selector = bottoms
+        index = selector.detach().reshape(-1).nonzero()[:, 0]
+        return tuple(x.index_select(0, index) for x in bottoms_)

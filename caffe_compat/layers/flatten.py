@@ -1,0 +1,26 @@
+"""Flatten: several axes become one."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+from caffe_compat.layers.base import Layer, Shape
+from caffe_compat.layers.registry import register
+
+
+@register
+class Flatten(Layer):
+    """The bottom's axes from ``axis`` to ``end_axis``, both included, as one."""
+
+    type = "Flatten"
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        param, shape = self.param.flatten_param, shapes[0]
+        first = self.axis(param.axis, shape)
+        end = self.axis(param.end_axis, shape, "end_axis") + 1
+        return [(*shape[:first], math.prod(shape[first:end]), *shape[end:])]
+
+    def forward(self, *bottoms: Tensor) -> Tensor:
+        return bottoms[0].reshape(self.reshape([tuple(bottoms[0].shape)])[0])

@@ -1,0 +1,47 @@
+"""Im2col: every window of a convolution as a column of channels."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from caffe_compat.layers.base import Layer, Shape
+from caffe_compat.layers.registry import register
+from caffe_compat.layers.spatial import read_window
+
+
+@register
+class Im2col(Layer):
+    """top: (batch, channels * kernel size, output size...), the values that each output of a convolution would see."""
+
+    type = "Im2col"
+
+    def setup(self, shapes: list[Shape]) -> None:
+        conv = self.param.convolution_param
+        self.channel_axis = self.axis(conv.axis, shapes[0])
+        self.window = read_window(self, conv, len(shapes[0]) - self.channel_axis - 1)
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        shape, channel = shapes[0], self.channel_axis
+        size = self.window.convolved(shape[channel + 1 :])
+        if min(size, default=1) < 1:
+            self.fail(f"kernel {list(self.window.extent)} is larger than the padded bottom {list(shape)}")
+        return [(*shape[:channel], shape[channel] * math.prod(self.window.kernel), *size)]
+
+    def forward(self, *bottoms: Tensor) -> Tensor:
+        (x,) = bottoms
+        window, axes = self.window, len(self.window.kernel)
+        top_shape = self.reshape([tuple(x.shape)])[0]
+        x = F.pad(x, [p for pad in reversed(window.pad) for p in (pad, pad)])
+        # One spatial axis after the other becomes two, kernel and output; the kernels then move next to the channels.
+        for i in range(axes):
+            axis, size = self.channel_axis + 1 + 2 * i, top_shape[self.channel_axis + 1 + i]
+            inner = torch.arange(window.kernel[i], device=x.device)[:, None] * window.dilation[i]
+            index = inner + torch.arange(size, device=x.device) * window.stride[i]
+            x = x.index_select(axis, index.flatten()).unflatten(axis, index.shape)
+        first = self.channel_axis + 1
+        kernels, outputs = range(first, first + 2 * axes, 2), range(first + 1, first + 2 * axes, 2)
+        return x.permute(*range(first), *kernels, *outputs).reshape(top_shape)

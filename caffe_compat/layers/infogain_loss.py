@@ -1,0 +1,79 @@
+"""InfogainLoss: multinomial logistic loss in which mistakes weigh differently."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from caffe_compat.layers.base import Gradients, Layer, Need, Shape
+from caffe_compat.layers.labels import class_indices
+from caffe_compat.layers.multinomial_logistic_loss import LOG_THRESHOLD
+from caffe_compat.layers.normalization import normalizer
+from caffe_compat.layers.registry import register
+from caffe_compat.proto import binary, raw_blobs
+
+
+@register
+class InfogainLoss(Layer):
+    """top = - sum over k of H[label, k] * log(max(p[k], 1e-20)) / normalizer, p the softmax of bottom along ``axis``.
+
+    H, the infogain matrix (classes, classes), is the third bottom or the BlobProto file ``source``. The gradient is
+    p * (row sum of H[label]) - H[label], 0 where the label is ignored. A second top gets p.
+    """
+
+    type = "InfogainLoss"
+    num_bottoms = (2, 3)
+    num_tops = (1, 2)
+    auto_tops = True
+    is_loss = True
+    no_gradient = (1, 2)
+
+    def setup(self, shapes: list[Shape]) -> None:
+        param, loss = self.param.infogain_loss_param, self.param.loss_param
+        self.along = self.axis(param.axis, shapes[0])
+        self.ignore: int | None = loss.ignore_label if loss.HasField("ignore_label") else None
+        self.matrix: Tensor | None = None
+        if len(shapes) < 3:
+            if not param.source:
+                self.fail("infogain_loss_param.source is missing; expected the file of H, or H as the third bottom")
+            blob = binary.read(param.source, raw_blobs.message_class("BlobProto"))
+            self.matrix = torch.from_numpy(raw_blobs.to_array(blob).copy())
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        scores, labels = shapes[:2]
+        positions = math.prod(scores) // max(1, scores[self.along])
+        if math.prod(labels) != positions:
+            self.fail(
+                f"number of labels must match number of predictions: {math.prod(labels)} labels in a bottom of shape "
+                f"{list(labels)}, {positions} positions in scores of shape {list(scores)} along axis {self.along}"
+            )
+        size = math.prod(shapes[2]) if len(shapes) > 2 else self.matrix.numel() if self.matrix is not None else 0
+        if size != scores[self.along] ** 2:
+            self.fail(f"H has {size} values; expected {scores[self.along]} x {scores[self.along]}")
+        return [(), scores][: max(1, len(self.param.top))]
+
+    def forward(self, *bottoms: Tensor) -> Tensor | tuple[Tensor, ...]:
+        scores, labels = bottoms[:2]
+        classes = scores.shape[self.along]
+        matrix = (bottoms[2] if len(bottoms) > 2 else self.matrix.to(scores)).reshape(classes, classes)  # type: ignore[union-attr]
+        prob = torch.softmax(scores, self.along)
+        index, valid = class_indices(self, labels, classes, self.ignore)
+        rows = matrix[index.flatten()]  # (positions, classes)
+        if valid is not None:
+            rows = rows * valid.view(-1, 1).to(rows)
+        flat = prob.movedim(self.along, -1)
+        weight = rows.view(flat.shape)
+        outer = math.prod(scores.shape[: self.along])
+        count = index.numel() if valid is None else int(valid.sum())
+        divisor = normalizer(self.param.loss_param, outer, index.numel() // max(1, outer), count)
+        self.saved = (flat, weight, divisor)
+        loss = -(weight * flat.clamp_min(LOG_THRESHOLD).log()).sum() / divisor
+        return (loss, prob) if len(self.param.top) == 2 else loss
+
+    def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
+        flat, weight, divisor = self.saved
+        grad = (flat * weight.sum(-1, keepdim=True) - weight) * (diffs[0] / divisor)
+        return [grad.movedim(-1, self.along).contiguous(), *[None] * (len(need.bottoms) - 1)], []

@@ -1,0 +1,28 @@
+"""Log: a logarithm of a linear function."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from caffe_compat.layers.base import NeuronLayer, Shape
+from caffe_compat.layers.registry import register
+
+
+@register
+class Log(NeuronLayer):
+    """top = log_base(shift + scale * bottom); base -1, the default, stands for e."""
+
+    type = "Log"
+
+    def setup(self, shapes: list[Shape]) -> None:
+        base = self.param.log_param.base
+        if base != -1 and (base <= 0 or base == 1):
+            self.fail(f"base: {base:g}, expected a positive number other than 1, or -1 for e")
+        self.factor = 1.0 if base == -1 else 1 / math.log(base)
+
+    def forward(self, *bottoms: Tensor) -> Tensor:
+        param = self.param.log_param
+        return torch.log(param.shift + param.scale * bottoms[0]) * self.factor

@@ -1,0 +1,43 @@
+"""MultinomialLogisticLoss: the loss of probabilities that somebody else has computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from caffe_compat.layers.base import Gradients, Layer, Need, Shape
+from caffe_compat.layers.labels import class_indices
+from caffe_compat.layers.registry import register
+
+LOG_THRESHOLD = 1e-20  # smallest probability whose logarithm is taken (Caffe's kLOG_THRESHOLD)
+
+
+@register
+class MultinomialLogisticLoss(Layer):
+    """top = - sum of log(p) / num with p = max(bottom[label], 1e-20); bottom: probabilities, (num, classes).
+
+    The gradient is - 1 / (p * num) at the label, so it does not vanish where the probability was raised.
+    """
+
+    type = "MultinomialLogisticLoss"
+    num_bottoms = (2, 2)
+    auto_tops = True
+    is_loss = True
+    no_gradient = (1,)
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        return [()]
+
+    def forward(self, *bottoms: Tensor) -> Tensor:
+        prob = bottoms[0].reshape(bottoms[0].shape[0], -1)
+        index, _ = class_indices(self, bottoms[1].reshape(-1), prob.shape[1], None)
+        true = prob.gather(1, index[:, None]).clamp_min(LOG_THRESHOLD)
+        self.saved = (bottoms[0].shape, prob, index, true)
+        return -true.log().sum() / len(prob)
+
+    def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
+        shape, prob, index, true = self.saved
+        grad = torch.zeros_like(prob).scatter(1, index[:, None], -diffs[0] / len(prob) / true)
+        return [grad.view(shape), None], []

@@ -1,0 +1,33 @@
+"""PReLU: a leaky ReLU whose slope is learned."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from caffe_compat.layers.base import NeuronLayer, Shape
+from caffe_compat.layers.registry import register
+from caffe_compat.proto import caffe_pb2
+
+
+@register
+class PReLU(NeuronLayer):
+    """top = max(bottom, 0) + slope[channel] * min(bottom, 0); slope: (channels,), or () with ``channel_shared``."""
+
+    type = "PReLU"
+
+    def setup(self, shapes: list[Shape]) -> None:
+        param, shape = self.param.prelu_param, shapes[0]
+        if len(shape) < 2:
+            self.fail(f"bottom of shape {list(shape)}; expected at least 2 axes")
+        filler = param.filler if param.HasField("filler") else caffe_pb2.FillerParameter(type="constant", value=0.25)
+        self.add_param(() if param.channel_shared else (shape[1],), filler)
+
+    def forward(self, *bottoms: Tensor) -> Tensor:
+        (x,) = bottoms
+        slope = self.params[0]
+        if math.prod(slope.shape) > 1:
+            slope = slope.view(-1, *[1] * (x.dim() - 2))
+        return torch.where(x > 0, x, slope * x)

@@ -1,0 +1,45 @@
+"""Scale: multiplication by a blob with fewer axes, with or without a bias."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from caffe_compat.layers.base import Layer, Shape
+from caffe_compat.layers.broadcast import check_second_bottom, covered_axes, spread
+from caffe_compat.layers.registry import register
+from caffe_compat.proto import caffe_pb2
+
+
+@register
+class Scale(Layer):
+    """top = scale * bottom + bias; scale is a parameter over ``num_axes`` axes from ``axis`` on, or the second bottom.
+
+    Parameters: scale (unless there is a second bottom), then bias with ``bias_term``.
+    """
+
+    type = "Scale"
+    num_bottoms = (1, 2)
+
+    def setup(self, shapes: list[Shape]) -> None:
+        param = self.param.scale_param
+        if len(shapes) == 2:
+            self.first = check_second_bottom(self, param.axis, shapes)
+            covered = shapes[1]
+        else:
+            self.first, end = covered_axes(self, param.axis, param.num_axes, shapes[0])
+            covered = shapes[0][self.first : end]
+            one = caffe_pb2.FillerParameter(type="constant", value=1)
+            self.add_param(covered, param.filler if param.HasField("filler") else one)
+        if param.bias_term:
+            self.add_param(covered, param.bias_filler)
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        covered = shapes[1] if len(shapes) > 1 else tuple(self.params[0].shape)
+        if shapes[0][self.first : self.first + len(covered)] != covered:
+            self.fail(f"scale of shape {list(covered)} does not fit the bottom {list(shapes[0])} at axis {self.first}")
+        return shapes[:1]
+
+    def forward(self, *bottoms: Tensor) -> Tensor:
+        x, scale = bottoms if len(bottoms) > 1 else (bottoms[0], self.params[0])
+        top = x * spread(scale, self.first, x)
+        return top + spread(self.params[-1], self.first, x) if self.param.scale_param.bias_term else top

@@ -1,0 +1,47 @@
+"""Slice: one blob cut into several along an axis."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import Tensor
+
+from caffe_compat.layers.base import Layer, Shape
+from caffe_compat.layers.registry import register
+
+
+@register
+class Slice(Layer):
+    """The tops are the bottom's parts along ``axis`` (default 1; ``slice_dim`` is its older name).
+
+    Cut at the ``slice_point``s, or into equal parts if none are given.
+    """
+
+    type = "Slice"
+    num_tops = (1, None)
+
+    def setup(self, shapes: list[Shape]) -> None:
+        param = self.param.slice_param
+        if param.HasField("axis") and param.HasField("slice_dim"):
+            self.fail("either axis or slice_dim should be specified, not both")
+        name = "slice_dim" if param.HasField("slice_dim") else "axis"
+        self.along = self.axis(getattr(param, name), shapes[0], name)
+
+    def _sizes(self, size: int) -> list[int]:
+        points, tops = list(self.param.slice_param.slice_point), len(self.param.top)
+        if not points:
+            if size % tops:
+                self.fail(f"axis {self.along} of size {size} cannot be cut into {tops} equal parts")
+            return [size // tops] * tops
+        ends = [0, *points, size]
+        if len(points) != tops - 1 or sorted(set(ends)) != ends:
+            self.fail(f"slice_point: {points}, expected {tops - 1} rising values between 0 and {size} for {tops} tops")
+        return [end - begin for begin, end in pairwise(ends)]
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        shape = shapes[0]
+        return [(*shape[: self.along], n, *shape[self.along + 1 :]) for n in self._sizes(shape[self.along])]
+
+    def forward(self, *bottoms: Tensor) -> tuple[Tensor, ...]:
+        parts = bottoms[0].split(self._sizes(bottoms[0].shape[self.along]), self.along)
+        return tuple(part.contiguous() for part in parts)

@@ -1,0 +1,31 @@
+"""Tile: copies of a blob along an axis."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from caffe_compat.layers.base import Layer, Shape
+from caffe_compat.layers.registry import register
+
+
+@register
+class Tile(Layer):
+    """top = ``tiles`` copies of the bottom one behind the other along ``axis``; the gradient is summed over them."""
+
+    type = "Tile"
+
+    def setup(self, shapes: list[Shape]) -> None:
+        if self.param.tile_param.tiles < 1:
+            self.fail(f"tiles: {self.param.tile_param.tiles}, expected a positive number")
+        self.along = self.axis(self.param.tile_param.axis, shapes[0])
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        shape = list(shapes[0])
+        shape[self.along] *= self.param.tile_param.tiles
+        return [tuple(shape)]
+
+    def forward(self, *bottoms: Tensor) -> Tensor:
+        (x,) = bottoms
+        repeats = [1] * x.dim()
+        repeats[self.along] = self.param.tile_param.tiles
+        return x.repeat(repeats)
