@@ -20,6 +20,9 @@ COMMANDS = {  # in the order of a first visit
     "data": "yosinski.cli.data:data",
     "nets": "yosinski.cli.nets:nets",
     "bench": "yosinski.cli.bench:bench",
+    "export": "yosinski.cli.export:export",
+    "verify": "yosinski.cli.verify:verify",
+    "demo": "yosinski.cli.demo:demo",
     "upgrade": "yosinski.cli.upgrade:upgrade",
 }
 

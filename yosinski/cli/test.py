@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -48,7 +49,7 @@ def test(
     report(net, iterations)
 
 
-def report(net: object, iterations: int) -> None:
+def report(net: Any, iterations: int) -> None:
     """Run the batches; log each score and the means, with the words and the line numbers of caffe.cpp."""
     import numpy as np
 

@@ -21,7 +21,7 @@ def upgrade() -> None:
 @OUT
 def net(source: Path, target: Path) -> None:
     """Upgrade a net definition or a .caffemodel."""
-    upgrade_file("net", source, target)
+    run("net", source, target)
 
 
 @upgrade.command()
@@ -29,13 +29,14 @@ def net(source: Path, target: Path) -> None:
 @OUT
 def solver(source: Path, target: Path) -> None:
     """Upgrade a solver definition."""
-    upgrade_file("solver", source, target)
+    run("solver", source, target)
 
 
-def upgrade_file(kind: str, source: Path, target: Path) -> None:
+def run(kind: str, source: Path, target: Path) -> None:
+    """Exits with 1 where the upgrade loses something, as Caffe's tools do; the file is written all the same."""
     from caffe_compat import glog
-    from caffe_compat.proto.upgrade import files
+    from caffe_compat.proto.upgrade.files import upgrade_file
 
     glog.attach(sys.stderr)
-    if not files.upgrade_file(kind, source, target):
-        raise click.exceptions.Exit(1)  # written, with losses that the log names
+    if not upgrade_file(kind, source, target):
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,70 @@
+"""`yosinski verify`: one net, the same images, three runtimes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from yosinski.cli.options import PATH, Device, model_argument, weights_option
+
+
+@click.command()
+@model_argument
+@weights_option
+@click.option("--db", type=PATH, help="LMDB of labelled images; default: the one that the TEST phase reads.")
+@click.option("--mean", type=PATH, metavar="FILE", help="A mean file in place of the definition's mean.")
+@click.option(
+    "--runtime", "runtimes", multiple=True, metavar="NAME", help="torch, onnxruntime, onnx_check; default: all."
+)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The first N images only.")
+@click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True, help="Images at a time.")
+@click.option("--device", type=Device(), default="cpu", show_default=True, help="cpu or cuda:N, for all runtimes.")
+@click.option("--json", "json_path", type=PATH, metavar="FILE", help="Write the figures there too; - for stdout only.")
+def verify(
+    model: Path,
+    weights: str | None,
+    db: Path | None,
+    mean: Path | None,
+    runtimes: tuple[str, ...],
+    limit: int | None,
+    batch: int,
+    device: str,
+    json_path: Path | None,
+) -> None:
+    """Run the same images through PyTorch, ONNX Runtime and the C++ checker, and compare what they say.
+
+    MODEL is a run directory, a definition with --weights, or an exported .onnx in a run directory. Exits with 1 if
+    the runtimes disagree. A runtime that this machine lacks is named, and the others are compared.
+    """
+    from caffe_compat.atomic import writing
+    from caffe_compat.errors import CaffeError
+    from yosinski.cli.options import find_device
+    from yosinski.progress import counting
+    from yosinski.verify_model import verify_model
+
+    where = str(find_device(device))
+    with counting(str(model)) as progress:
+        chosen = {"runtimes": runtimes} if runtimes else {}
+        report = verify_model(
+            model, weights, db, mean, limit=limit, batch=batch, device=where, progress=progress, **chosen
+        )
+    text = json.dumps(report.to_json(), indent=2)
+    if str(json_path) == "-":
+        click.echo(text)
+    else:
+        print_table(report.table())
+        if json_path is not None:
+            with writing(json_path) as temporary:
+                temporary.write_text(text + "\n", encoding="utf-8")
+    if not report.ok:
+        raise CaffeError(f"{model}: {report.verdict}")
+
+
+def print_table(table: object) -> None:
+    """Print a rich table at its natural width where output is no terminal."""
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
