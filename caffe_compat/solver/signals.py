@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-ACTIONS = ("stop", "snapshot", "none")
-
 
 @contextmanager
 def handle_signals(solver: Any, sigint: str = "stop", sighup: str = "snapshot") -> Iterator[None]:

@@ -10,7 +10,7 @@ from caffe_compat import glog, weights
 from caffe_compat.atomic import writing
 from caffe_compat.errors import CaffeError
 from caffe_compat.proto import caffe_pb2
-from caffe_compat.solver.state import SolverState, is_hdf5, read_state, to_bytes
+from caffe_compat.solver.state import SolverState, read_state, to_bytes
 
 if TYPE_CHECKING:
     from caffe_compat.solver.solver import Solver
@@ -73,7 +73,7 @@ def restore(solver: Solver, path: Path) -> None:
         raise CaffeError(f"{path}: {error}") from None
     if state.learned_net:
         solver.net.copy_from(_find_weights(state.learned_net, path))
-    if not is_hdf5(path):
+    if not weights.is_hdf5(path):
         glog.info("sgd_solver.cpp:336", "SGDSolver: restoring history")
     solver.optimizer.load_history(state.history)
     solver.optimizer.policy.current_step = state.current_step

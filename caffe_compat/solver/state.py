@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 from caffe_compat.errors import CaffeError
 from caffe_compat.hdf5_image import hdf5_image
 from caffe_compat.proto import raw_blobs
+from caffe_compat.weights import is_hdf5
 
 
 @dataclass
@@ -23,11 +24,6 @@ class SolverState:
     learned_net: str  # "" if the state names none
     current_step: int = 0  # steps of lr_policy "multistep" so far
     history: list[np.ndarray] = field(default_factory=list)  # float32
-
-
-def is_hdf5(path: str | os.PathLike[str]) -> bool:
-    """Caffe goes by the name."""
-    return os.fspath(path).endswith(".h5")
 
 
 def read_state(path: str | os.PathLike[str]) -> SolverState:

@@ -21,11 +21,13 @@ class SGD(UpdateRule):
     rate_in_history = True
 
     def apply(self, weights: Tensor, diff: Tensor, history: Sequence[Tensor], rate: float, decay: float) -> None:
-        """As the base, in one pass over memory where torch's kernel can be made to say it.
+        """As the base, in one pass over memory where the kernel of torch.optim.SGD can be made to say it.
 
-        The kernel computes V = momentum V + (1 - dampening) (g + decay W); W -= lr V. It keeps no V without momentum.
+        The kernel computes V = momentum V + (1 - dampening) (g + decay W); W -= lr V. It keeps no V without momentum,
+        and takes elements as they lie in memory.
         """
-        if self.momentum == 0 or (decay and self.l1):
+        alike = weights.stride() == diff.stride() == history[0].stride()
+        if self.momentum == 0 or (decay and self.l1) or not alike:
             return super().apply(weights, diff, history, rate, decay)
         torch._fused_sgd_(
             [weights],

@@ -85,6 +85,16 @@ def test_rule(name: str, formula: Callable[..., Array], fields: dict[str, float]
             np.testing.assert_allclose(got.numpy(), want, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("odd", ["weights", "diff", "history"])
+def test_tensors_that_lie_otherwise_in_memory(odd: str) -> None:
+    tensors = {name: torch.arange(12.0).view(3, 4) for name in ("weights", "diff", "history")}
+    tensors[odd] = tensors[odd].t().contiguous().t()
+    rule = update_rule(caffe_pb2.SolverParameter(momentum=0.5))
+    rule.apply(tensors["weights"], tensors["diff"], [tensors["history"]], 0.25, 0.0)
+    assert torch.equal(tensors["history"], torch.arange(12.0).view(3, 4) * 0.75)
+    assert torch.equal(tensors["weights"], torch.arange(12.0).view(3, 4) * 0.25)
+
+
 def test_momentum_outlives_a_drop_of_the_rate() -> None:
     """The rate lies inside the history: what was gathered at 1.0 goes on at 0.001 with its old size."""
     rule = update_rule(caffe_pb2.SolverParameter(momentum=0.9))
