@@ -34,9 +34,10 @@ def export_onnx(
     outputs: Sequence[str] | None = None,
 ) -> onnx.ModelProto:
     """Write ``to_onnx``'s model to ``path``, whole or not at all, and return it."""
-    model = to_onnx(net, metadata, outputs)
+    model = _build(net, metadata, outputs)
+    content = _checked(model)
     with writing(path) as temporary:
-        temporary.write_bytes(model.SerializeToString())
+        temporary.write_bytes(content)
     return model
 
 
@@ -56,6 +57,12 @@ def to_onnx(
     Raises:
         CaffeError: a layer has no ONNX form, or the net has no such outputs.
     """
+    model = _build(net, metadata, outputs)
+    _checked(model)
+    return model
+
+
+def _build(net: Net, metadata: Mapping[str, object] | None, outputs: Sequence[str] | None) -> onnx.ModelProto:
     if net.phase != caffe_pb2.TEST:
         raise CaffeError(f"net {net.name!r} is in phase TRAIN; expected a net in phase TEST for export")
     steps, final = _steps(net)
@@ -84,11 +91,18 @@ def to_onnx(
         doc_string=f"The Caffe net {net.name!r} in phase TEST.",
     )
     helper.set_model_props(model, {key: str(value) for key, value in (metadata or {}).items() if value is not None})
-    try:
-        checker.check_model(model, full_check=True)
-    except (checker.ValidationError, shape_inference.InferenceError) as error:
-        raise CaffeError(f"net {net.name!r}: the ONNX graph is not valid: {' '.join(str(error).split())}") from None
     return model
+
+
+def _checked(model: onnx.ModelProto) -> bytes:
+    """The model as a file's content, checked: names, operators and types, and our shapes against inferred ones."""
+    content = model.SerializeToString()
+    try:
+        checker.check_model(content, full_check=True)
+    except (checker.ValidationError, shape_inference.InferenceError) as error:
+        reason = " ".join(str(error).split())
+        raise CaffeError(f"net {model.graph.name!r}: the ONNX graph is not valid: {reason}") from None
+    return content
 
 
 @dataclass(frozen=True)

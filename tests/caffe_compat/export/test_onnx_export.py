@@ -8,6 +8,8 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
 
 from caffe_compat.errors import CaffeError
 from caffe_compat.export.onnx_export import export_onnx, to_onnx
@@ -137,20 +139,32 @@ def test_shared_parameters_are_stored_once() -> None:
     assert model.graph.node[0].input[1:] == model.graph.node[1].input[1:]
 
 
-@pytest.mark.parametrize(
-    ("size", "kernel", "stride", "pad"),
-    [(55, 3, 2, 0), (13, 3, 2, 0), (12, 3, 2, 0), (7, 3, 2, 1), (8, 3, 2, 1), (8, 2, 2, 1), (9, 2, 3, 0), (7, 5, 5, 2)],
-)
-@pytest.mark.parametrize("pool", ["MAX", "AVE"])
-def test_pooling_windows_are_caffes_for_every_size(pool: str, size: int, kernel: int, stride: int, pad: int) -> None:
-    dims = f"dim: 2 dim: 3 dim: {size} dim: {size + 1}"
+sides = st.tuples(st.integers(1, 14), st.integers(1, 5), st.integers(1, 5), st.integers(0, 4))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(["MAX", "AVE"]), st.sampled_from(["CEIL", "FLOOR"]), sides, sides)
+@example("MAX", "CEIL", (55, 3, 2, 0), (13, 3, 2, 0))
+@example("AVE", "CEIL", (8, 2, 2, 1), (7, 3, 2, 1))  # a last window that begins in the padding is clipped
+@example("AVE", "CEIL", (9, 2, 3, 0), (9, 2, 3, 0))  # an empty window
+@example("MAX", "CEIL", (9, 2, 3, 0), (9, 2, 3, 0))
+def test_pooling_windows_are_caffes(
+    pool: str, mode: str, height: tuple[int, int, int, int], width: tuple[int, int, int, int]
+) -> None:
+    """Sides: size, kernel, stride, pad."""
+    (h, *window_h), (w, *window_w) = height, width
+    names = ("kernel", "stride", "pad")
+    fields = [f"{n}_h: {a} {n}_w: {b}" for n, a, b in zip(names, window_h, window_w)]
     definition = (
-        f'layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ {dims} }} }} }}'
+        f'layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ dim: 2 dim: 3 dim: {h} dim: {w} }} }} }}'
         'layer { name: "p" type: "Pooling" bottom: "x" top: "p" '
-        f"pooling_param {{ pool: {pool} kernel_size: {kernel} stride: {stride} pad: {pad} }} }}"
+        f"pooling_param {{ pool: {pool} round_mode: {mode} {' '.join(fields)} }} }}"
     )
-    net = net_of(definition)
-    net.blobs["x"].data[...] = np.random.default_rng(0).normal(size=(2, 3, size, size + 1)) - 3
+    try:
+        net = net_of(definition)
+    except CaffeError:
+        assume(False)  # such as a pad that is not smaller than the kernel
+    net.blobs["x"].data[...] = np.random.default_rng(0).normal(-3, 1, (2, 3, h, w))
     net.forward_layers()
     session = onnxruntime.InferenceSession(to_onnx(net).SerializeToString(), providers=["CPUExecutionProvider"])
     (got,) = session.run(None, {"x": net.blobs["x"].data})
