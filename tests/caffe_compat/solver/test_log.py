@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 import re
 import shutil
@@ -22,6 +23,7 @@ RUNS = {
     "train_weights": {"solver": "solver_multistep", "weights": "logs/lognet_iter_40.caffemodel"},
     "train_debug_info": {"solver": "solver_debug"},
 }
+STUDY = {case["dir"]: case["weights"] for case in json.loads((GOLDEN / "pipeline" / "index.json").read_text())["cases"]}
 
 
 def records(log: str) -> list[str]:
@@ -53,23 +55,37 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", RUNS)
-def test_lines_are_those_of_the_caffe_tool(name: str, tree: Path) -> None:
-    run: dict[str, Any] = RUNS[name]
+def check_lines(param: Any, state: str | None, expected: Path) -> None:
+    """Train as the caffe tool did whose log is ``expected``."""
+    param.train_state.level = 0  # the tool's --level and --stage
+    param.train_state.stage.append("")
     log = io.StringIO()
     handler = glog.attach(log)
     try:
-        param = read_solver(f"logs/{run['solver']}.prototxt")
-        param.train_state.level = 0  # the tool's --level and --stage
-        param.train_state.stage.append("")
-        param.weights.extend([run["weights"]] if "weights" in run else [])
         solver = Solver(param)
-        if "state" in run:
-            solver.restore(run["state"])
+        if state:
+            solver.restore(state)
         solver.solve()
     finally:
         glog.detach(handler)
-    got, want = records(log.getvalue()), records((tree / "logs" / f"{name}.stderr.txt").read_text())
+    got, want = records(log.getvalue()), records(expected.read_text())
     for mine, caffes in zip(got, want):
         assert same(mine, caffes), f"{mine!r}\n{caffes!r}"
     assert len(got) == len(want)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_lines_are_those_of_the_caffe_tool(name: str, tree: Path) -> None:
+    run: dict[str, Any] = RUNS[name]
+    param = read_solver(f"logs/{run['solver']}.prototxt")
+    param.weights.extend([run["weights"]] if "weights" in run else [])
+    check_lines(param, run.get("state"), tree / "logs" / f"{name}.stderr.txt")
+
+
+@pytest.mark.parametrize("name", STUDY)
+def test_lines_of_the_study_in_small(name: str, tree: Path) -> None:
+    """V0 prototxts of 2014, their data in LevelDB, and transfer from the base network."""
+    shutil.copytree(GOLDEN / "pipeline", tree / "pipeline")
+    param = read_solver(f"pipeline/{name}/imagenet_solver.prototxt")
+    param.weights.extend([STUDY[name]] if STUDY[name] else [])
+    check_lines(param, None, tree / "pipeline" / name / "train.stderr.txt")
