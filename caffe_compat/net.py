@@ -51,9 +51,9 @@ class Net(nn.Module):
     ) -> None:
         super().__init__()
         if isinstance(net, (str, os.PathLike)):
-            source, net = net, read_net(net)
+            source, net = net, read_net(os.fspath(net))
         self.source = os.fspath(source)
-        lines = layer_lines(read_text(source)) if source else {}
+        lines = layer_lines(read_text(self.source)) if self.source else {}
         param = type(net)()
         param.CopyFrom(net)
         if phase is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -36,8 +36,8 @@ class Recurrent(Layer):
         extra = len(shapes) - 2 - exposed
         if extra not in (0, 1) or len(self.param.top) != 1 + exposed:
             self.fail(
-                f"{len(shapes)} bottoms and {len(self.param.top)} tops; expected {2 + exposed} or {3 + exposed} bottoms "
-                f"(x, cont, a static input or none{', states' if exposed else ''}) and {1 + exposed} top(s)"
+                f"{len(shapes)} bottoms and {len(self.param.top)} tops; expected x, cont, perhaps a static input, and "
+                f"{exposed} state(s) as bottoms, and {1 + exposed} top(s)"
             )
         self.static, self.state = bool(extra), None
         n, inputs = param.num_output, math.prod(shapes[0][2:])

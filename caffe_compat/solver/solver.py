@@ -14,6 +14,7 @@ from torch import Tensor
 
 from caffe_compat import glog, rng
 from caffe_compat.errors import CaffeError
+from caffe_compat.host_memory import reuse_blobs
 from caffe_compat.net import Net
 from caffe_compat.proto import read_solver
 from caffe_compat.proto.text import format as format_text
@@ -52,6 +53,7 @@ class Solver:
         self.source = os.fspath(param) if isinstance(param, (str, os.PathLike)) else "solver"
         self.param = read_solver(self.source) if isinstance(param, (str, os.PathLike)) else param
         self._net_class, self._device = net_class, device
+        reuse_blobs()
         glog.info("solver.cpp:45", f"Initializing solver from parameters: \n{format_text(self.param).rstrip()}")
         if self.param.average_loss < 1:
             raise CaffeError(f"{self.source}: average_loss should be at least 1; it is {self.param.average_loss}")
