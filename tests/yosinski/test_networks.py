@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from caffe_compat.errors import CaffeError
+from caffe_compat.net import Net
 from caffe_compat.proto import caffe_pb2, filter_net, read_net, read_solver, text
 from yosinski.networks import SHIPPED, NetSpec, Size, base_of, list_names, parse_name, write_all
 
@@ -258,3 +259,22 @@ def comparable(net: Any) -> list[str]:
                     getattr(copy, param).ClearField(field)
         layers.append(str(copy))
     return layers
+
+
+SHAPES = {
+    "full": {"conv1": (96, 55, 55), "pool1": (96, 27, 27), "conv2": (256, 27, 27), "pool2": (256, 13, 13)}
+    | {"conv3": (384, 13, 13), "conv4-new": (384, 13, 13), "conv5-new": (256, 13, 13), "pool5": (256, 6, 6)}
+    | {"fc6-new": (4096,), "fc7-new": (4096,), "fc8-new": (1000,), "prob": (1000,)},
+    "mini": {"conv1": (16, 24, 24), "pool1": (16, 12, 12), "conv2": (32, 12, 12), "pool2": (32, 6, 6)}
+    | {"conv3": (48, 6, 6), "conv4-new": (48, 6, 6), "conv5-new": (32, 6, 6), "pool5": (32, 3, 3)}
+    | {"fc6-new": (128,), "fc7-new": (128,), "fc8-new": (10,), "prob": (10,)},
+}
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_shapes(size: Size) -> None:
+    param = text.parse(parse_name("transfer_A3B").deploy(size), caffe_pb2.NetParameter)
+    net = Net(param, caffe_pb2.TEST)
+    shapes = {name: tuple(blob.data.shape) for name, blob in net.blobs.items()}
+    for name, shape in SHAPES[size].items():
+        assert shapes[name] == (1, *shape), name
