@@ -1,0 +1,13 @@
+# LMDB: defines LMDB::LMDB. LMDB_ROOT or CMAKE_PREFIX_PATH point elsewhere than the system.
+find_path(LMDB_INCLUDE_DIR lmdb.h)
+find_library(LMDB_LIBRARY lmdb)
+
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(LMDB REQUIRED_VARS LMDB_LIBRARY LMDB_INCLUDE_DIR)
+
+if(LMDB_FOUND AND NOT TARGET LMDB::LMDB)
+  add_library(LMDB::LMDB UNKNOWN IMPORTED)
+  set_target_properties(LMDB::LMDB PROPERTIES
+    IMPORTED_LOCATION "${LMDB_LIBRARY}"
+    INTERFACE_INCLUDE_DIRECTORIES "${LMDB_INCLUDE_DIR}")
+endif()
