@@ -16,6 +16,7 @@ from caffe_compat.errors import CaffeError
 from caffe_compat.layers.base import Layer, Need
 from caffe_compat.layers.registry import create_layer
 from caffe_compat.learnable import LearnableParam, LearnableParams
+from caffe_compat.precision import use_strict_float32
 from caffe_compat.proto import filter_net, read_net
 from caffe_compat.proto.text import layer_lines, read_text
 from caffe_compat.splits import insert_splits
@@ -176,6 +177,8 @@ class Net(nn.Module):
         """Torch's hook behind ``to``, ``cuda`` and ``double``: blobs and layers follow the parameters."""
         super()._apply(fn, recurse)
         self._like = fn(self._like)
+        if self._like.device.type == "cuda":
+            use_strict_float32()
         for blob in self._blobs.values():
             blob.to(self._like)
         for layer in self.layers:

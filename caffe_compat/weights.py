@@ -31,7 +31,7 @@ def copy_from(net: Net, source: str | os.PathLike[str] | Any) -> None:
     number or shape, before anything is copied.
     """
     if isinstance(source, (str, os.PathLike)):
-        found = _read_hdf5(source) if is_hdf5(source) else _read_binary(source)
+        found = _read_hdf5(net, source) if is_hdf5(source) else _read_binary(source)
         name = os.fspath(source)
     else:
         found, name = _blobs_by_layer(_as_raw(source)), "the NetParameter"
@@ -42,11 +42,11 @@ def copy_from(net: Net, source: str | os.PathLike[str] | Any) -> None:
             glog.info("net.cpp:739", f"Ignoring source layer {layer_name}")
             continue
         layer = layers[layer_name]
-        if len(blobs) != len(layer.params):
-            layer.fail(f"{name} has {len(blobs)} parameters for this layer, the net {len(layer.params)}")
-        todo += [
-            (parameter, _fitted(layer, i, blob, name)) for i, (parameter, blob) in enumerate(zip(layer.params, blobs))
-        ]
+        count = sum(blob is not None or _is_shared(net, layer, i) for i, blob in enumerate(blobs))
+        if count != len(layer.params):
+            layer.fail(f"{name} has {count} parameters for this layer, the net {len(layer.params)}")
+        rows = enumerate(zip(layer.params, blobs, strict=True))
+        todo += [(parameter, _fitted(layer, i, blob, name)) for i, (parameter, blob) in rows if blob is not None]
     with torch.no_grad():
         for parameter, value in todo:
             parameter.copy_(torch.tensor(value))
@@ -119,34 +119,44 @@ def _fitted(layer: Layer, index: int, blob: Any, source: str) -> np.ndarray:
     return value.reshape(want)
 
 
-def _read_hdf5(path: str | os.PathLike[str]) -> list[tuple[str, list[Any]]]:
-    """Groups ``data/LAYER`` with datasets ``0``, ``1`` …; a shared parameter may stand only with its owner."""
+def _is_shared(net: Net, layer: Layer, index: int) -> bool:
+    """Whether a parameter of the layer is another's; HDF5 files hold it only once."""
+    owned = any((p.layer, p.index) == (layer.name, index) for p in net.learnable)
+    return index < len(layer.params) and not owned
+
+
+def _read_hdf5(net: Net, path: str | os.PathLike[str]) -> list[tuple[str, list[Any]]]:
+    """Groups ``data/LAYER`` with datasets ``0``, ``1`` …; None stands for those that the file leaves to their owner."""
     import h5py
 
     try:
         with h5py.File(path, "r") as file:
-            layers = file["data"]
-            return [
-                (name, [np.asarray(group[str(i)], np.float32) for i in range(len(group))])
-                for name, group in layers.items()
+            groups = file["data"]
+            # A name with a slash, as GoogLeNet's have, is a group within a group, and is found by its path only.
+            others = set(groups) - {layer.name.partition("/")[0] for layer in net.layers}
+            return [(name, []) for name in sorted(others)] + [
+                (layer.name, _datasets(groups[layer.name], len(layer.params)))
+                for layer in net.layers
+                if layer.name in groups
             ]
     except (OSError, KeyError) as error:
         raise CaffeError(f"{os.fspath(path)}: not a .caffemodel.h5: {error}") from None
 
 
-def _write_hdf5(net: Net, path: str | os.PathLike[str], diff: bool) -> None:
-    owners = {id(learnable.parameter) for learnable in net.learnable}
+def _datasets(group: Any, wanted: int) -> list[np.ndarray | None]:
+    """A layer's arrays, None for those that the net has and the file has not."""
+    names = map(str, range(max(wanted, sum(name.isdigit() for name in group))))
+    return [np.asarray(group[name], np.float32) if name in group else None for name in names]
 
+
+def _write_hdf5(net: Net, path: str | os.PathLike[str], diff: bool) -> None:
     def fill(file: Any) -> None:
         for kind in ("data", "diff")[: 1 + diff]:
             group = file.create_group(kind)
             for layer in net.layers:
                 datasets = group.create_group(layer.name)
                 for i, parameter in enumerate(layer.params):
-                    owns = any(
-                        p.parameter is parameter and p.layer == layer.name and p.index == i for p in net.learnable
-                    )
-                    if owns or id(parameter) not in owners:
+                    if not _is_shared(net, layer, i):
                         value = parameter.detach().cpu().numpy() if kind == "data" else _grad(parameter)
                         datasets.create_dataset(str(i), data=value)
 
