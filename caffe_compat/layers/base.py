@@ -120,3 +120,16 @@ class NeuronLayer(Layer):
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         return shapes
+
+
+class LossLayer(Layer):
+    """A layer whose top 0, a scalar, is to be minimised; bottom 1 is what bottom 0 should have been."""
+
+    type: ClassVar[Any]
+    num_bottoms = (2, 2)
+    auto_tops = True
+    is_loss = True
+    no_gradient = (1,)
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        return [()]

@@ -28,6 +28,12 @@ def check_second_bottom(layer: Layer, axis: int, shapes: list[Shape]) -> int:
     return first
 
 
+def check_fit(layer: Layer, covered: Shape, first: int, shape: Shape) -> None:
+    """Fail unless a blob of shape ``covered`` still fits a bottom that has been reshaped."""
+    if shape[first : first + len(covered)] != covered:
+        layer.fail(f"a blob of shape {list(covered)} does not fit the bottom {list(shape)} at axis {first}")
+
+
 def spread(values: Tensor, first: int, x: Tensor) -> Tensor:
     """``values`` in a shape that broadcasts over ``x``, its axes beginning at ``first``."""
     return values.view(*values.shape, *[1] * (x.dim() - first - values.dim()))

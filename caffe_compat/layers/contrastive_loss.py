@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from caffe_compat.layers.base import Gradients, Layer, Need, Shape
+from caffe_compat.layers.base import Gradients, LossLayer, Need, Shape
 from caffe_compat.layers.registry import register
 
 
 @register
-class ContrastiveLoss(Layer):
+class ContrastiveLoss(LossLayer):
     """top = sum of (y d² + (1 - y) max(margin - d, 0)²) / (2 num), d = |bottom 0 - bottom 1|, y = bottom 2.
 
     ``legacy_version``: max(margin - d², 0) for the pairs that differ. In the gradient Caffe divides by d + 1e-4.
@@ -20,8 +20,6 @@ class ContrastiveLoss(Layer):
 
     type = "ContrastiveLoss"
     num_bottoms = (3, 3)
-    auto_tops = True
-    is_loss = True
     no_gradient = (2,)
 
     def setup(self, shapes: list[Shape]) -> None:
@@ -29,9 +27,6 @@ class ContrastiveLoss(Layer):
         flat = all(size == 1 for shape in (a, b) for size in shape[2:])
         if a[:2] != b[:2] or not flat or y[:1] != a[:1] or any(size != 1 for size in y[1:]):
             self.fail(f"expected bottoms (num, channels) twice and (num); got {list(a)}, {list(b)}, {list(y)}")
-
-    def reshape(self, shapes: list[Shape]) -> list[Shape]:
-        return [()]
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         a, b, y = (bottom.reshape(bottom.shape[0], -1) for bottom in bottoms)

@@ -7,18 +7,16 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from caffe_compat.layers.base import Gradients, Layer, Need, Shape
+from caffe_compat.layers.base import Gradients, LossLayer, Need, Shape
 from caffe_compat.layers.registry import register
 
 
 @register
-class EuclideanLoss(Layer):
+class EuclideanLoss(LossLayer):
     """top = sum of (bottom[0] - bottom[1])² / (2 N), N the first axis of the bottoms. Both bottoms get a gradient."""
 
     type = "EuclideanLoss"
-    num_bottoms = (2, 2)
-    auto_tops = True
-    is_loss = True
+    no_gradient = ()
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         a, b = shapes

@@ -5,24 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from caffe_compat.layers.base import Layer, Shape
+from caffe_compat.layers.base import LossLayer
 from caffe_compat.layers.labels import class_indices
 from caffe_compat.layers.registry import register
 from caffe_compat.proto import caffe_pb2
 
 
 @register
-class HingeLoss(Layer):
+class HingeLoss(LossLayer):
     """top = sum of max(0, 1 - s * bottom) ^ p / num, s = 1 for the true class and -1 for the others; p = 1 or 2."""
 
     type = "HingeLoss"
-    num_bottoms = (2, 2)
-    auto_tops = True
-    is_loss = True
-    no_gradient = (1,)
-
-    def reshape(self, shapes: list[Shape]) -> list[Shape]:
-        return [()]
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         x = bottoms[0].reshape(bottoms[0].shape[0], -1)

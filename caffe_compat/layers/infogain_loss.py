@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from caffe_compat.layers.base import Gradients, Layer, Need, Shape
+from caffe_compat.layers.base import Gradients, LossLayer, Need, Shape
 from caffe_compat.layers.labels import class_indices
 from caffe_compat.layers.multinomial_logistic_loss import LOG_THRESHOLD
 from caffe_compat.layers.normalization import normalizer
@@ -17,7 +17,7 @@ from caffe_compat.proto import binary, raw_blobs
 
 
 @register
-class InfogainLoss(Layer):
+class InfogainLoss(LossLayer):
     """top = - sum over k of H[label, k] * log(max(p[k], 1e-20)) / normalizer, p the softmax of bottom along ``axis``.
 
     H, the infogain matrix (classes, classes), is the third bottom or the BlobProto file ``source``. The gradient is
@@ -27,8 +27,6 @@ class InfogainLoss(Layer):
     type = "InfogainLoss"
     num_bottoms = (2, 3)
     num_tops = (1, 2)
-    auto_tops = True
-    is_loss = True
     no_gradient = (1, 2)
 
     def setup(self, shapes: list[Shape]) -> None:

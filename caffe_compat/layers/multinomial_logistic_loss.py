@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from caffe_compat.layers.base import Gradients, Layer, Need, Shape
+from caffe_compat.layers.base import Gradients, LossLayer, Need
 from caffe_compat.layers.labels import class_indices
 from caffe_compat.layers.registry import register
 
@@ -15,20 +15,13 @@ LOG_THRESHOLD = 1e-20  # smallest probability whose logarithm is taken (Caffe's 
 
 
 @register
-class MultinomialLogisticLoss(Layer):
+class MultinomialLogisticLoss(LossLayer):
     """top = - sum of log(p) / num with p = max(bottom[label], 1e-20); bottom: probabilities, (num, classes).
 
     The gradient is - 1 / (p * num) at the label, so it does not vanish where the probability was raised.
     """
 
     type = "MultinomialLogisticLoss"
-    num_bottoms = (2, 2)
-    auto_tops = True
-    is_loss = True
-    no_gradient = (1,)
-
-    def reshape(self, shapes: list[Shape]) -> list[Shape]:
-        return [()]
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         prob = bottoms[0].reshape(bottoms[0].shape[0], -1)

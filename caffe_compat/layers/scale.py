@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from caffe_compat.layers.base import Layer, Shape
-from caffe_compat.layers.broadcast import check_second_bottom, covered_axes, spread
+from caffe_compat.layers.broadcast import check_fit, check_second_bottom, covered_axes, spread
 from caffe_compat.layers.registry import register
 from caffe_compat.proto import caffe_pb2
 
@@ -35,8 +35,7 @@ class Scale(Layer):
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         covered = shapes[1] if len(shapes) > 1 else tuple(self.params[0].shape)
-        if shapes[0][self.first : self.first + len(covered)] != covered:
-            self.fail(f"scale of shape {list(covered)} does not fit the bottom {list(shapes[0])} at axis {self.first}")
+        check_fit(self, covered, self.first, shapes[0])
         return shapes[:1]
 
     def forward(self, *bottoms: Tensor) -> Tensor:

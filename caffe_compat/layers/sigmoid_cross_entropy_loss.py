@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from caffe_compat.layers.base import Gradients, Layer, Need, Shape
+from caffe_compat.layers.base import Gradients, LossLayer, Need, Shape
 from caffe_compat.layers.normalization import normalizer
 from caffe_compat.layers.registry import register
 from caffe_compat.proto import caffe_pb2
 
 
 @register
-class SigmoidCrossEntropyLoss(Layer):
+class SigmoidCrossEntropyLoss(LossLayer):
     """top = - sum of (t log p + (1 - t) log(1 - p)) / normalizer, p = sigmoid(bottom 0), t = bottom 1.
 
     The gradient is (p - t) / normalizer, 0 where t is ``ignore_label``. Unlike the other losses this one is divided by
@@ -23,10 +23,6 @@ class SigmoidCrossEntropyLoss(Layer):
     """
 
     type = "SigmoidCrossEntropyLoss"
-    num_bottoms = (2, 2)
-    auto_tops = True
-    is_loss = True
-    no_gradient = (1,)
 
     def setup(self, shapes: list[Shape]) -> None:
         loss = self.param.loss_param

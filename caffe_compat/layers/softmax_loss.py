@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from caffe_compat.layers.base import Gradients, Layer, Need, Shape
+from caffe_compat.layers.base import Gradients, LossLayer, Need, Shape
 from caffe_compat.layers.labels import class_indices
 from caffe_compat.layers.normalization import normalizer
 from caffe_compat.layers.registry import register
@@ -18,7 +18,7 @@ FLT_MIN = float(np.finfo(np.float32).tiny)  # smallest probability whose logarit
 
 
 @register
-class SoftmaxWithLoss(Layer):
+class SoftmaxWithLoss(LossLayer):
     """top[0] = - sum of log(max(p[label], FLT_MIN)) / normalizer, p the softmax along ``softmax_param.axis``.
 
     The gradient is (p - onehot(label)) * loss weight / normalizer, 0 where the label is ``ignore_label``.
@@ -26,11 +26,7 @@ class SoftmaxWithLoss(Layer):
     """
 
     type = "SoftmaxWithLoss"
-    num_bottoms = (2, 2)
     num_tops = (1, 2)
-    auto_tops = True
-    is_loss = True
-    no_gradient = (1,)
 
     def setup(self, shapes: list[Shape]) -> None:
         self.along = self.axis(self.param.softmax_param.axis, shapes[0])
