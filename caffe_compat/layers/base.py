@@ -129,7 +129,7 @@ class LossLayer(Layer):
     num_bottoms = (2, 2)
     auto_tops = True
     is_loss = True
-    no_gradient = (1,)
+    no_gradient: ClassVar[tuple[int, ...]] = (1,)
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         return [()]
