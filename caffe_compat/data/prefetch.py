@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 import weakref
@@ -30,6 +31,7 @@ class Prefetcher(Generic[Item]):
         arguments = (produce, self._ready, self._room, stop)
         self._thread = threading.Thread(target=_run, args=arguments, name="prefetch", daemon=True)
         self._stop = weakref.finalize(self, _tell_to_stop, self._owner, self._room, stop)
+        _threads[self._thread] = (self._owner, self._room, stop)
         self._thread.start()
 
     @property
@@ -54,6 +56,11 @@ class Prefetcher(Generic[Item]):
             self._thread.join()
 
 
+EXIT_SECONDS = 5  # that the process waits for a thread to end
+_threads: weakref.WeakKeyDictionary[threading.Thread, tuple[int, threading.Semaphore, threading.Event]]
+_threads = weakref.WeakKeyDictionary()
+
+
 def _run(produce: Callable, ready: SimpleQueue, room: threading.Semaphore, stop: threading.Event) -> None:
     while True:
         room.acquire()
@@ -65,6 +72,14 @@ def _run(produce: Callable, ready: SimpleQueue, room: threading.Semaphore, stop:
             ready.put(error)
             return
         ready.put(item)
+
+
+@atexit.register
+def _end_all() -> None:
+    """Wait for all threads: one that is inside torch while the interpreter goes away would abort the process."""
+    for thread, told in list(_threads.items()):
+        _tell_to_stop(*told)
+        thread.join(EXIT_SECONDS)
 
 
 def _tell_to_stop(owner: int, room: threading.Semaphore, stop: threading.Event) -> None:
