@@ -95,3 +95,13 @@ def test_process_ends_while_producing() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert time.monotonic() - start < 20
     assert done.stderr.strip().endswith("KeyboardInterrupt")
+
+
+def test_process_ends_while_inside_torch() -> None:
+    code = (
+        "import numpy, torch; from caffe_compat.data.prefetch import Prefetcher\n"
+        "p = Prefetcher(lambda: [torch.from_numpy(numpy.ones(1)) for _ in range(20000)], 2); p.get(); p.get()"
+    )
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
