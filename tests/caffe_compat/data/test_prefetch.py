@@ -100,7 +100,8 @@ def test_process_ends_while_producing() -> None:
 def test_process_ends_while_inside_torch() -> None:
     code = (
         "import numpy, torch; from caffe_compat.data.prefetch import Prefetcher\n"
-        "p = Prefetcher(lambda: torch.mm(*[torch.from_numpy(numpy.ones((300, 300)))] * 2), 2); [p.get() for _ in range(99)]"
+        "ones = numpy.ones((300, 300))\n"
+        "p = Prefetcher(lambda: torch.mm(*[torch.from_numpy(ones.copy())] * 2), 2); [p.get() for _ in range(99)]"
     )
     for _ in range(3):
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
