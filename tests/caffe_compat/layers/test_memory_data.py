@@ -112,7 +112,7 @@ def test_arrays_that_do_not_fit(data: np.ndarray, labels: np.ndarray, words: str
 
 
 def test_forward_without_arrays() -> None:
-    with pytest.raises(CaffeError, match="layer 'memory': no data yet: give it some with net.set_input_arrays"):
+    with pytest.raises(CaffeError, match=r"layer 'memory': no data yet: give it some with net.set_input_arrays"):
         net().forward()
 
 
