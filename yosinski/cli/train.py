@@ -93,5 +93,9 @@ def train(
         again = shlex.join(["yosinski", "train", str(run.path), "--resume", "--device", str(where)])
         click.echo(f"yosinski: stopped at iteration {job.iter}; go on with: {again}", err=True)
         raise click.exceptions.Exit(INTERRUPTED)
-    top1 = f", top-1 {scores.top1:.4f} at iteration {scores.tested_at}" if scores.top1 is not None else ""
+    top1 = (
+        f", top-1 {scores.top1:.4f} at iteration {scores.tested_at}"
+        if scores.top1 is not None and scores.tested_at > 0
+        else ""
+    )
     click.echo(f"{run.path}: {job.iter} iterations{top1}")
