@@ -9,6 +9,7 @@ from torch import Tensor
 
 from caffe_compat.layers.base import Layer, Shape
 from caffe_compat.layers.labels import class_indices
+from caffe_compat.layers.multinomial_logistic_loss import LOG_THRESHOLD
 from caffe_compat.layers.registry import register
 
 
@@ -18,6 +19,9 @@ class Accuracy(Layer):
 
     A tie therefore counts as wrong (accuracy_layer.cpp). Positions whose label is ``ignore_label`` are left out.
     top[1], if named: the same for each class by itself, 0 for a class that does not occur.
+
+    In 2014 the lowest of the highest-scoring classes was the prediction, and the top held two values, the second the
+    mean log loss of the bottom's probabilities, none below 1e-20 (``compat.accuracy_of_two``).
     """
 
     type = "Accuracy"
@@ -40,6 +44,8 @@ class Accuracy(Layer):
                 f"number of labels must match number of predictions: {math.prod(labels)} labels in a bottom of shape "
                 f"{list(labels)}, {positions} positions in scores of shape {list(scores)} along axis {self.along}"
             )
+        if self.compat.accuracy_of_two:
+            return [(1, 2, 1, 1)]
         return [(), (classes,)][: len(self.param.top)]
 
     def forward(self, *bottoms: Tensor) -> Tensor | tuple[Tensor, ...]:
@@ -47,6 +53,8 @@ class Accuracy(Layer):
         classes = scores.shape[self.along]
         index, valid = class_indices(self, labels, classes, self.ignore)
         index = index.reshape([n for i, n in enumerate(scores.shape) if i != self.along]).unsqueeze(self.along)
+        if self.compat.accuracy_of_two:
+            return self._of_two(scores, index)
         true = scores.gather(self.along, index)
         # The true class itself is one of those that score at least as high.
         right = ((scores >= true).sum(self.along, keepdim=True) <= self.param.accuracy_param.top_k).to(scores.dtype)
@@ -59,3 +67,12 @@ class Accuracy(Layer):
         hits = scores.new_zeros(classes).index_add(0, bins, right.flatten())
         seen = scores.new_zeros(classes).index_add(0, bins, counted.flatten())
         return overall, hits / seen.clamp_min(1)
+
+    def _of_two(self, scores: Tensor, index: Tensor) -> Tensor:
+        """Accuracy and log loss; scores that are no probabilities, which Caffe took for them, become such here."""
+        right = scores.max(self.along, keepdim=True).indices == index
+        total = scores.sum(self.along)
+        if bool((scores < 0).any()) or not torch.allclose(total, torch.ones_like(total), atol=1e-3):
+            scores = torch.softmax(scores, self.along)
+        losses = -scores.gather(self.along, index).clamp_min(LOG_THRESHOLD).log()
+        return torch.stack([right.to(scores.dtype).mean(), losses.mean()]).view(1, 2, 1, 1)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 import torch
 from torch import Tensor, nn
 
+from caffe_compat import compat
 from caffe_compat.blob import Blob, ParamBlob
 from caffe_compat.errors import CaffeError
 
@@ -48,6 +49,9 @@ class Layer(nn.Module, ABC):
     is_loss: ClassVar[bool] = False  # top 0 has loss weight 1 unless the prototxt says otherwise
     no_gradient: ClassVar[tuple[int, ...]] = ()  # bottoms, such as labels, that force_backward leaves alone
     keeps_top: ClassVar[bool] = True  # backward reads the top's value, so no in-place layer may overwrite it
+    no_onnx: ClassVar[str] = ""  # why the type, or what option of it, cannot be exported
+    time_major: ClassVar[bool] = False  # the second bottom has the shape (time, batch)
+    counts_in_forward: ClassVar[bool] = False  # how many images the tops have, only forward knows
 
     def __init__(self, param: Any, phase: int, where: str = "") -> None:
         super().__init__()
@@ -58,6 +62,7 @@ class Layer(nn.Module, ABC):
         self.params = nn.ParameterList()
         self._blobs: list[ParamBlob] = []
         self.device = torch.device("cpu")
+        self.compat = compat.active()
         self.saved: Any = None
         self.in_place = False  # set by the net where forward may overwrite its bottom
 
@@ -86,7 +91,7 @@ class Layer(nn.Module, ABC):
 
     def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
         """Append the nodes that compute ``tops`` from ``bottoms``, all given as names of values in the graph."""
-        self.fail(f"type {self.type} has no ONNX form")
+        self.fail(f"type {self.type} has no ONNX form: {self.no_onnx}")
 
     def add_param(self, shape: Sequence[int], filler: Any) -> None:
         """Append a parameter blob of that shape, filled as a FillerParameter says."""

@@ -107,7 +107,7 @@ class Pooling(Layer):
         plain = left <= 0 and top <= 0 and right <= 0 and bottom <= 0
         padded = x if plain else F.pad(x, (left, max(right, 0), top, max(bottom, 0)), value=-FLT_MAX)
         pooled, index = torch.ops.aten.max_pool2d_with_indices(padded, self._kernel(x.shape), self.stride)
-        self.saved = (x.shape, padded, index)
+        self.saved = (x.shape, padded, pooled if self.compat.pool_gradient_to_ties else index)
         if len(self.param.top) < 2:
             return pooled
         row, column = index // padded.shape[3] - top, index % padded.shape[3] - left
@@ -132,32 +132,53 @@ class Pooling(Layer):
         return (sides[0][:, None] * sides[1]).to(x)
 
     def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
-        """Windows that hang over the edge become padding at the far ends, so that no runtime's ceil_mode has a say."""
-        if len(tops) > 1:
-            self.fail("the second top of MAX pooling, the indices of the winners, has no ONNX form")
-        (x,), shape = bottoms, graph.shape(bottoms[0])
+        for value, top in zip(self.pooled(graph, *bottoms, mask=len(tops) > 1), tops):
+            graph.give(value, top)
+
+    def pooled(self, graph: Graph, x: str, mask: bool = False) -> list[str]:
+        """Append the nodes of the top, and of the second one with ``mask``; also SPP's rule.
+
+        Windows that hang over the edge become padding at the far ends, so that no runtime's ceil_mode has a say.
+        """
+        shape = (1, *graph.sizes(x, 1))
         kernel, (left, right, top, bottom) = self._kernel(shape), self._excess(shape)
         pads = [top, left, max(bottom, 0), max(right, 0)]
         window: dict[str, Any] = {"kernel_shape": kernel, "strides": self.stride}
         if self.max:
-            if bottom >= kernel[0] or right >= kernel[1]:  # an empty window; MaxPool does not take that much padding
-                ends = np.array([0, 0, *pads[:2], 0, 0, *pads[2:]], np.int64)
-                lowest = graph.constant(np.float32(-FLT_MAX), "lowest")
-                x, pads = graph.node("Pad", [x, graph.constant(ends, "pads"), lowest]), [0] * 4
-            graph.node("MaxPool", [x], tops, pads=pads, **window)
-        elif not any(pads):
-            graph.node("AveragePool", [x], tops, **window)
-        else:
-            # Runtimes do not agree on what AveragePool divides by where there is padding, but all can add and divide.
-            ones = graph.constant(np.ones((shape[1], 1, *kernel), np.float32), "ones")
-            total = graph.node("Conv", [x, ones], group=shape[1], pads=pads, **window)
-            areas = self._areas(torch.empty(()).expand(shape)).numpy()
-            graph.node("Div", [total, graph.constant(areas[None, None], "areas")], tops)
+            if bottom >= kernel[0] or right >= kernel[1] or mask:  # an empty window: MaxPool cannot pad that much
+                ends = graph.integers([0, 0, *pads[:2], 0, 0, *pads[2:]], "pads")
+                x = graph.node("Pad", [x, ends, graph.constant(np.float32(-FLT_MAX), "lowest")])
+                height, width = shape[2] + pads[0] + pads[2], shape[3] + pads[1] + pads[3]
+                pads = [0] * 4
+            if not mask:
+                return [graph.node("MaxPool", [x], pads=pads, **window)]
+            best, index = graph.nodes("MaxPool", [x], 2, pads=pads, **window)
+            return [best, self._mask(graph, best, index, shape, (height, width))]
+        if not any(pads):
+            return [graph.node("AveragePool", [x], **window)]
+        # Runtimes do not agree on what AveragePool divides by where there is padding, but all can add and divide.
+        ones = graph.constant(np.ones((shape[1], 1, *kernel), np.float32), "ones")
+        total = graph.node("Conv", [x, ones], group=shape[1], pads=pads, **window)
+        areas = self._areas(torch.empty(()).expand(shape)).numpy()
+        return [graph.node("Div", [total, graph.constant(areas[None, None], "areas")])]
+
+    def _mask(self, graph: Graph, best: str, index: str, shape: Shape, padded: Pair) -> str:
+        """The winners' indices in their channels from those in the padded bottom as a whole; -1 in empty windows."""
+        height, width = (graph.constant(np.int64(size), "padded") for size in padded)
+        place = graph.node("Mod", [index, graph.node("Mul", [height, width])])
+        row = graph.node("Sub", [graph.node("Div", [place, width]), graph.constant(np.int64(self.pad[0]), "pad_h")])
+        column = graph.node("Sub", [graph.node("Mod", [place, width]), graph.constant(np.int64(self.pad[1]), "pad_w")])
+        found = graph.node("Add", [graph.node("Mul", [row, graph.constant(np.int64(shape[3]), "width")]), column])
+        some = graph.node("Greater", [best, graph.constant(np.float32(-FLT_MAX), "lowest")])
+        nothing = graph.constant(np.float32(-1), "nothing")
+        return graph.node("Where", [some, graph.cast(found, np.float32), nothing])
 
     def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
         shape, padded, extra = self.saved
         kernel, (left, _, top, _) = self._kernel(shape), self._excess(shape)
-        if self.max:
+        if self.max and self.compat.pool_gradient_to_ties:
+            grad = _to_all_maxima(diffs[0], padded, extra, kernel, self.stride)
+        elif self.max:
             grad = torch.ops.aten.max_pool2d_with_indices_backward(
                 diffs[0].contiguous(), padded, kernel, self.stride, [0, 0], [1, 1], False, extra
             )
@@ -166,3 +187,15 @@ class Pooling(Layer):
                 (diffs[0] / extra).contiguous(), padded, kernel, self.stride, [0, 0], False, True, 1
             )
         return [grad[:, :, top : top + shape[2], left : left + shape[3]].contiguous()], []
+
+
+def _to_all_maxima(diff: Tensor, padded: Tensor, pooled: Tensor, kernel: Pair, stride: Pair) -> Tensor:
+    """The gradient of 2014: each input gets that of every window whose maximum it equals, ties included."""
+    grad = torch.zeros_like(padded)
+    height, width = pooled.shape[2:]
+    for i in range(kernel[0]):
+        for j in range(kernel[1]):
+            rows = slice(i, i + (height - 1) * stride[0] + 1, stride[0])
+            columns = slice(j, j + (width - 1) * stride[1] + 1, stride[1])
+            grad[:, :, rows, columns] += diff * (padded[:, :, rows, columns] == pooled)
+    return grad
