@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from caffe_compat import net_log
 from caffe_compat.layers.base import Need
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def needs(wirings: list[Wiring], force_backward: bool) -> list[Need | None]:
         else:
             run, bottoms = False, [False] * len(bottoms)
         not_needed.update(name for name, flag in zip(wiring.bottoms, bottoms) if not flag)
+        net_log.planned(wiring.layer, run)
         params = wiring.params
         if force_backward:
             run, params = True, [True] * len(params)

@@ -17,7 +17,8 @@ logger.propagate = False
 logger.addHandler(logging.NullHandler())  # keeps the standard library from printing warnings by itself
 logger.setLevel(logging.INFO)
 
-SEVERITY = {"I": logging.INFO, "W": logging.WARNING, "E": logging.ERROR}
+SEVERITY = {"I": logging.INFO, "W": logging.WARNING, "E": logging.ERROR, "F": logging.CRITICAL}
+LETTER = {level: letter for letter, level in SEVERITY.items()}
 
 
 class GlogFormatter(logging.Formatter):
@@ -27,27 +28,39 @@ class GlogFormatter(logging.Formatter):
         """The line; a message of several lines gets the prefix once, as in glog."""
         time = datetime.fromtimestamp(record.created).strftime("%Y%m%d %H:%M:%S.%f")
         where = getattr(record, "where", f"{record.filename}:{record.lineno}")
-        return f"{record.levelname[0]}{time} {threading.get_native_id():5d} {where}] {record.getMessage()}"
+        letter = LETTER.get(record.levelno, record.levelname[0])
+        return f"{letter}{time} {threading.get_native_id():5d} {where}] {record.getMessage()}"
 
 
-def info(where: str, message: str) -> None:
-    """Log ``message`` as Caffe does at ``where``."""
-    logger.info("%s", message, extra={"where": where})
-
-
-def warning(where: str, message: str) -> None:
-    """Log ``message`` as a warning."""
-    logger.warning("%s", message, extra={"where": where})
-
-
-def error(where: str, message: str) -> None:
-    """Log ``message`` as an error that does not end the run."""
-    logger.error("%s", message, extra={"where": where})
+def enabled() -> bool:
+    """Whether anybody listens: what is dear to put into words need not be, otherwise."""
+    return len(logger.handlers) > 1 or logger.propagate
 
 
 def log(severity: str, where: str, message: str) -> None:
-    """Log with glog's letter of severity: I, W or E."""
-    logger.log(SEVERITY[severity], "%s", message, extra={"where": where})
+    """Log ``message`` as Caffe does at ``where``, with glog's letter of severity: I, W, E or F."""
+    if enabled():
+        logger.log(SEVERITY[severity], "%s", message, extra={"where": where})
+
+
+def info(where: str, message: str) -> None:
+    """Log what happens."""
+    log("I", where, message)
+
+
+def warning(where: str, message: str) -> None:
+    """Log a warning."""
+    log("W", where, message)
+
+
+def error(where: str, message: str) -> None:
+    """Log an error that does not end the run."""
+    log("E", where, message)
+
+
+def fatal(where: str, message: str) -> None:
+    """Log the error that ends the run; ending it is left to the caller."""
+    log("F", where, message)
 
 
 def attach(target: TextIO | str | Path, level: int = logging.INFO) -> logging.Handler:

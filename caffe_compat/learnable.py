@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from caffe_compat import net_log
 from caffe_compat.layers.base import Layer
 from caffe_compat.proto import caffe_pb2
 
@@ -57,6 +58,7 @@ class LearnableParams:
 
     def _share(self, layer: Layer, index: int, spec: Any, owner: LearnableParam) -> None:
         mine, theirs = layer.params[index], owner.parameter
+        net_log.sharing(spec.name, owner)
         what = f"param {spec.name!r} is shared with layer {owner.layer!r}"
         if spec.share_mode == caffe_pb2.ParamSpec.PERMISSIVE:
             if mine.numel() != theirs.numel():

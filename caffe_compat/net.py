@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from caffe_compat import autograd
+from caffe_compat import autograd, net_log
 from caffe_compat.backward_plan import Wiring, needs
 from caffe_compat.blob import Blob, ParamBlob
 from caffe_compat.errors import CaffeError
@@ -64,9 +64,12 @@ class Net(nn.Module):
         self.phase: int = param.state.phase
         self.name: str = param.name
         try:
-            self.param = insert_splits(filter_net(param, param.state))
+            param = filter_net(param, param.state)
+            log = net_log.ConstructionLog(param)
+            self.param = insert_splits(param)
         except CaffeError as error:
             raise CaffeError(f"{self.source}: {error}" if self.source else str(error)) from None
+        self.debug_info: bool = self.param.debug_info  # log the mean absolute values of all that is computed
         self._like = torch.empty(0)
         self._blobs: dict[str, Blob] = {}
         self.inputs: list[str] = []
@@ -77,10 +80,11 @@ class Net(nn.Module):
         for layer_param in self.param.layer:
             line = lines.get(layer_param.name)
             place = f"{self.source}:{line}: " if line else f"{self.source}: " if self.source else ""
-            self._append(layer_param, f"{place}layer {layer_param.name!r}", unread, learning)
+            self._append(layer_param, f"{place}layer {layer_param.name!r}", unread, learning, log)
         self.layers = cast("Sequence[Layer]", nn.ModuleList(wiring.layer for wiring in self.wirings))
         self.outputs = sorted(unread)
         self.needs: list[Need | None] = needs(self.wirings, self.param.force_backward)
+        log.finished(self.outputs)
         for wiring in self.wirings:
             self._set_loss_diffs(wiring)
         self._graphs: list[Any] = [None] * len(self.layers)
@@ -90,7 +94,9 @@ class Net(nn.Module):
 
     # Construction
 
-    def _append(self, param: Any, where: str, unread: dict[str, None], learning: set[str]) -> None:
+    def _append(
+        self, param: Any, where: str, unread: dict[str, None], learning: set[str], log: net_log.ConstructionLog
+    ) -> None:
         """Make one layer, its tops and its parameters."""
         if not param.HasField("phase"):
             param.phase = self.phase
@@ -102,19 +108,22 @@ class Net(nn.Module):
             tops += [AUTOMATIC] * (layer.num_tops[0] - len(tops))
         _check_count(layer, "bottom", len(bottoms), layer.num_bottoms)
         _check_count(layer, "top", len(tops), layer.num_tops)
+        log.connecting(layer, bottoms, tops)
         for name in bottoms:
             unread.pop(name, None)
         gradients = [name in learning for name in bottoms]
         shapes = [self._blobs[name].shape for name in bottoms]
         layer.setup(shapes)
-        for index, shape in enumerate(layer.reshape(shapes)):
+        top_shapes, loss_weights = layer.reshape(shapes), self._loss_weights(layer, len(tops))
+        for index, shape in enumerate(top_shapes):
             self._append_top(layer, index, tops[index], shape, unread)
+        log.set_up(layer, top_shapes, loss_weights)
         flags = self._params.add(layer)
         wiring = Wiring(
             layer,
             bottoms,
             tops,
-            self._loss_weights(layer, len(tops)),
+            loss_weights,
             [flag if not param.propagate_down else param.propagate_down[i] for i, flag in enumerate(gradients)],
             flags,
             any(gradients) or any(flags),
@@ -208,6 +217,8 @@ class Net(nn.Module):
             for name, weight in zip(wiring.tops, wiring.loss_weights):
                 if weight:
                     loss = loss + weight * self._blobs[name].tensor.sum()
+            if self.debug_info:
+                net_log.forward(self, wiring)
         return loss
 
     def _forward(self, i: int, wiring: Wiring) -> Sequence[Tensor]:
@@ -252,6 +263,10 @@ class Net(nn.Module):
             for parameter, flag, diff in zip(wiring.layer.params, need.params, params):
                 if flag and diff is not None:
                     self._accumulate(parameter, diff, diffs)
+            if self.debug_info:
+                net_log.backward(self, wiring, need)
+        if self.debug_info and start is None and end == 0:
+            net_log.all_params(self)
 
     def _autograd_backward(self, i: int) -> Callable[[Sequence[Tensor], Need], tuple[list, list]]:
         bottoms, tops = self._graphs[i]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
 from caffe_compat import glog, rng
-from caffe_compat.data.db import open_db
+from caffe_compat.data.db import Database, open_db
 from caffe_compat.data.prefetch import Prefetcher
 from caffe_compat.data.reader import Batch, Reader, State
 from caffe_compat.data.transform import Transformer
@@ -27,15 +29,19 @@ class Data(Layer):
     num_bottoms = (0, 0)
     num_tops = (1, 2)
 
+    def __init__(self, param: Any, phase: int, where: str = "") -> None:
+        super().__init__(param, phase, where)
+        if not param.data_param.source:
+            self.fail("data_param.source is missing: the path of a database")
+        self._db = self._open()
+
     def setup(self, shapes: list[Shape]) -> None:
         param = self.param.data_param
-        if not param.source:
-            self.fail("data_param.source is missing: the path of a database")
         if param.batch_size < 1:
             self.fail("data_param.batch_size: 0; expected at least 1")
         if param.prefetch < 1:
             self.fail("data_param.prefetch: 0; expected at least 1")
-        self.reader, image = self._open()
+        self.reader, image = self._read(self._db)
         self._shape: Shape = (param.batch_size, *image)
         glog.info("data_layer.cpp:45", f"output data size: {','.join(map(str, self._shape))}")
         # Caffe seeds a generator for the transformer twice, then one that its prefetching thread never uses.
@@ -44,12 +50,18 @@ class Data(Layer):
         rng.main().next_u32()
         self._start(self.reader.state())
 
-    def _open(self) -> tuple[Reader, tuple[int, int, int]]:
-        """A reader at the first record, and the shape of the images it gives."""
+    def _open(self) -> Database:
         try:
             db = open_db(self.param.data_param.source)
-            place = "db_lmdb.cpp:35" if db.backend == "lmdb" else "db_leveldb.cpp:18"
-            glog.info(place, f"Opened {db.backend} {db.path}")
+        except CaffeError as error:
+            self.fail(str(error))
+        place = "db_lmdb.cpp:35" if db.backend == "lmdb" else "db_leveldb.cpp:18"
+        glog.info(place, f"Opened {db.backend} {db.path}")
+        return db
+
+    def _read(self, db: Database) -> tuple[Reader, tuple[int, int, int]]:
+        """A reader at the first record, and the shape of the images it gives."""
+        try:
             transformer = Transformer(self.param.transform_param, self.phase)
             reader = Reader(db, transformer, self.param.data_param.batch_size)
             return reader, reader.first_shape()
@@ -89,7 +101,7 @@ class Data(Layer):
     def load_data_state(self, state: State) -> None:
         """Deliver next what followed when ``data_state`` gave this state."""
         self.close()
-        self.reader, _ = self._open()
+        self.reader, _ = self._read(self._open())
         try:
             self.reader.load_state(state)
         except CaffeError as error:

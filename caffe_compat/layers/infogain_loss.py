@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from caffe_compat import net_log
 from caffe_compat.layers.base import Gradients, LossLayer, Need, Shape
 from caffe_compat.layers.labels import class_indices
 from caffe_compat.layers.multinomial_logistic_loss import LOG_THRESHOLD
@@ -30,6 +31,7 @@ class InfogainLoss(LossLayer):
     no_gradient = (1, 2)
 
     def setup(self, shapes: list[Shape]) -> None:
+        net_log.creating(self.name)  # Caffe's contains a Softmax
         param, loss = self.param.infogain_loss_param, self.param.loss_param
         self.along = self.axis(param.axis, shapes[0])
         self.ignore: int | None = loss.ignore_label if loss.HasField("ignore_label") else None

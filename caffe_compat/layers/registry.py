@@ -8,6 +8,7 @@ import importlib
 import pkgutil
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from caffe_compat import net_log
 from caffe_compat.errors import CaffeError
 
 if TYPE_CHECKING:
@@ -49,5 +50,6 @@ def layer_class(layer_type: str, where: str) -> type[Layer]:
 
 def create_layer(param: Any, phase: int, where: str = "") -> Layer:
     """Make the layer of a LayerParameter (not set up yet)."""
+    net_log.creating(param.name)
     where = where or f"layer {param.name!r}"
     return layer_class(param.type, where)(param, phase, where)

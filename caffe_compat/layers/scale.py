@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from caffe_compat import net_log
 from caffe_compat.layers.base import Layer, Shape
 from caffe_compat.layers.broadcast import check_fit, check_second_bottom, covered_axes, spread
 from caffe_compat.layers.registry import register
@@ -31,6 +32,7 @@ class Scale(Layer):
             one = caffe_pb2.FillerParameter(type="constant", value=1)
             self.add_param(covered, param.filler if param.HasField("filler") else one)
         if param.bias_term:
+            net_log.creating(self.name)  # Caffe's contains a Bias
             self.add_param(covered, param.bias_filler)
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from caffe_compat import net_log
 from caffe_compat.layers.base import Gradients, LossLayer, Need, Shape
 from caffe_compat.layers.labels import class_indices
 from caffe_compat.layers.normalization import normalizer
@@ -29,6 +30,7 @@ class SoftmaxWithLoss(LossLayer):
     num_tops = (1, 2)
 
     def setup(self, shapes: list[Shape]) -> None:
+        net_log.creating(self.name)  # Caffe's contains a Softmax
         self.along = self.axis(self.param.softmax_param.axis, shapes[0])
         loss = self.param.loss_param
         self.ignore: int | None = loss.ignore_label if loss.HasField("ignore_label") else None

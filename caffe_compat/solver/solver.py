@@ -33,6 +33,7 @@ class Solver:
         param: a solver prototxt, or a SolverParameter.
         net_class: makes a net from a NetParameter whose state is filled in and ``source``, its file if there is one.
         device: where the nets compute; None leaves them where ``net_class`` puts them.
+        source: the file that a SolverParameter was read from, for error messages.
 
     Attributes:
         param: the SolverParameter.
@@ -49,8 +50,9 @@ class Solver:
         param: str | os.PathLike[str] | Any,
         net_class: Callable[..., Net] = Net,
         device: torch.device | str | None = None,
+        source: str | os.PathLike[str] = "solver",
     ) -> None:
-        self.source = os.fspath(param) if isinstance(param, (str, os.PathLike)) else "solver"
+        self.source = os.fspath(param if isinstance(param, (str, os.PathLike)) else source)
         self.param = read_solver(self.source) if isinstance(param, (str, os.PathLike)) else param
         self._net_class, self._device = net_class, device
         reuse_blobs()
@@ -62,6 +64,8 @@ class Solver:
             rng.set_random_seed(self.param.random_seed)
         self.net = self._create(nets.train_net(self.param, self.source), "training")
         self.test_nets = [self._create(net, "test") for net in nets.test_nets(self.param, self.source)]
+        for test_net in self.test_nets:
+            test_net.debug_info = self.param.debug_info
         self.optimizer = Optimizer(self.param, self.net, self.source)
         self.iter = 0
         self._requests: deque[str] = deque()
@@ -118,6 +122,7 @@ class Solver:
                     return
             for on_start, _ in self._callbacks:
                 on_start()
+            self.net.debug_info = param.debug_info and self._due(param.display)
             self._smoothed.add(self._forward_backward())
             if self._due(param.display):
                 self._display()

@@ -1,0 +1,42 @@
+"""The ``caffe`` program: Caffe's commands and tools with its flags, its log lines, and exit codes that mean something.
+
+``python -m caffe_compat.cli train --solver=...`` or ``caffe-compat train -solver ...``. Exit codes: 0 done, 1 failed
+(the last line says why), 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import click
+
+from caffe_compat import program
+from caffe_compat.cli.gflags import HELP
+from caffe_compat.cli.test import test
+from caffe_compat.cli.time import time
+from caffe_compat.cli.train import train
+
+
+class Brew(click.Group):
+    """Takes the flags of a command in front of its name too, as gflags does."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        taken = 0
+        while taken < len(args) and args[taken].startswith("-") and not args[taken].endswith("-help"):
+            taken += 1 if "=" in args[taken] else 2
+        return super().parse_args(ctx, [*args[taken : taken + 1], *args[:taken], *args[taken + 1 :]])
+
+
+@click.group(cls=Brew, options_metavar="", subcommand_metavar="<command> <args>", context_settings=HELP)
+def caffe() -> None:
+    """Command line brew: Caffe's commands, and its tools as further commands.
+
+    Flags are written as Caffe takes them: --name=value, --name value, -name=value or -name value.
+    """
+
+
+for command in (train, test, time):
+    caffe.add_command(command)
+
+
+def main() -> None:
+    """The console script ``caffe-compat``."""
+    program.run(caffe, "caffe")

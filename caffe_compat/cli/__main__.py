@@ -1,0 +1,7 @@
+"""``python -m caffe_compat.cli``."""
+
+from __future__ import annotations
+
+from caffe_compat.cli import main
+
+main()

@@ -1,0 +1,42 @@
+"""How a command line program ends: every mistake of its user is one line on stderr, never a traceback."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from typing import NoReturn
+
+import click
+
+from caffe_compat.errors import CaffeError
+
+INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
+
+
+def run(command: click.Command, name: str) -> NoReturn:
+    """Run a program and exit: with 0, with 1 and a line that says why, or with 2 after wrong usage."""
+    try:
+        sys.exit(command(prog_name=name, standalone_mode=False))  # None, or the code of a click.exceptions.Exit
+    except click.UsageError as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(INTERRUPTED)
+    except (CaffeError, click.ClickException) as error:
+        _fail(name, str(error))
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # `caffe ... | head`
+            sys.exit(1)
+        _fail(name, _reason(error))
+
+
+def _reason(error: OSError) -> str:
+    """What went wrong, and with which file."""
+    what = error.strerror or str(error) or type(error).__name__
+    files = " -> ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+    return f"{files}: {what}" if files else what
+
+
+def _fail(name: str, message: str) -> NoReturn:
+    print(f"{name}: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(1)
