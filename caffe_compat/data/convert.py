@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from caffe_compat import glog, rng
-from caffe_compat.data.datum import COLOR, GRAY, decode, serialize
+from caffe_compat.data.datum import COLOR, GRAY, decode, resize, serialize
 from caffe_compat.data.db import create_db
 from caffe_compat.data.mean import Progress
 from caffe_compat.errors import CaffeError
@@ -66,13 +66,12 @@ class Conversion:
             and kind == _extension(path).replace("jpeg", "jpg" if kind == "jpg" else "jpeg")
         ):
             return caffe_pb2.Datum(data=content, label=label, encoded=True)
-        picture = pixels.transpose(1, 2, 0)
         if self.resize is not None:
-            picture = _resize(picture, *self.resize)
+            pixels = resize(pixels, *self.resize)
         if kind:
-            return caffe_pb2.Datum(data=_encode(picture, kind), label=label, encoded=True)
-        height, width, channels = picture.shape
-        data = picture.transpose(2, 0, 1).tobytes()
+            return caffe_pb2.Datum(data=_encode(pixels.transpose(1, 2, 0), kind), label=label, encoded=True)
+        channels, height, width = pixels.shape
+        data = pixels.tobytes()
         return caffe_pb2.Datum(channels=channels, height=height, width=width, data=data, label=label, encoded=False)
 
 
@@ -180,13 +179,6 @@ def _in_order(pool: ThreadPoolExecutor, work: Callable[[Source], Result], items:
 
 def _extension(path: str) -> str:
     return path.rpartition(".")[2].lower()
-
-
-def _resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    import cv2
-
-    resized = cv2.resize(picture, (width, height))
-    return resized.reshape(height, width, -1)  # cv2 drops the last axis of a grey picture
 
 
 def _encode(picture: np.ndarray, kind: str) -> bytes:

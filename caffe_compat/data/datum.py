@@ -66,6 +66,14 @@ def decode(data: Buffer, mode: int) -> NDArray | None:
     return picture[None] if picture.ndim == 2 else picture.transpose(2, 0, 1)
 
 
+def resize(image: NDArray, height: int, width: int) -> NDArray:
+    """An image (channels, height, width) of uint8 in another size, interpolated by OpenCV as Caffe has it done."""
+    import cv2
+
+    resized = cv2.resize(image.transpose(1, 2, 0), (width, height))
+    return resized.reshape(height, width, -1).transpose(2, 0, 1)  # cv2 drops the last axis of a grey picture
+
+
 def parse(record: Buffer) -> Datum:
     """Read a serialised Datum without copying its pixels. CaffeError if it is none."""
     try:

@@ -1,0 +1,87 @@
+"""Batches of images, and what all that read them have in common."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from caffe_compat import rng
+from caffe_compat.data.buffers import BufferPool
+from caffe_compat.data.transform import Placement, Transformer
+from caffe_compat.errors import CaffeError
+
+WORKERS = min(4, os.cpu_count() or 1)  # JPEG decoding is what keeps more than one busy
+
+Result = TypeVar("Result")
+State = dict[str, Any]  # numbers and arrays; "records": read so far, "rng": the generator of random decisions, or None
+
+
+@dataclass
+class Batch:
+    """Images float32 (n, channels, height, width) and labels float32 (n), on the CPU.
+
+    Where ``places`` is given the images are only cut, uint8 or float32 in pinned memory: mean and scale are left to
+    ``Transformer.finish``, on the device. ``state`` is that of the reader behind this batch.
+    """
+
+    data: Tensor
+    label: Tensor
+    places: list[Placement] | None
+    state: State
+
+
+class BatchReader(ABC):
+    """Reads batches without end. What is random or in order is decided in one thread, the rest done by several."""
+
+    def __init__(self, transformer: Transformer, batch_size: int) -> None:
+        self.transformer = transformer
+        self.batch_size = batch_size
+        self.device = torch.device("cpu")  # where the batches will be wanted
+        self._buffers = BufferPool()
+        self._pool = ThreadPoolExecutor(WORKERS, "data")
+        self._records = 0
+
+    @abstractmethod
+    def first_shape(self) -> tuple[int, int, int]:
+        """Shape (channels, height, width) of the first output, which is not consumed."""
+
+    @abstractmethod
+    def read(self) -> Batch:
+        """The next batch. CaffeError, naming the place in the source, for what makes no image of its shape."""
+
+    @abstractmethod
+    def state(self) -> State:
+        """Where reading stands; numbers and arrays only."""
+
+    @abstractmethod
+    def load_state(self, state: State) -> None:
+        """Go on from a state of a reader of the same source with the same transformation."""
+
+    def close(self) -> None:
+        """Let go of threads and files."""
+        self._pool.shutdown()
+
+    def _in_parallel(self, work: Callable[..., Result], *arguments: Any) -> list[Result]:
+        """``map`` over the threads, in few large pieces, since handing over costs as much as an image."""
+        count = len(arguments[0])
+        step = -(-count // WORKERS)
+        pieces = [[column[i : i + step] for column in arguments] for i in range(0, count, step)]
+        done = [self._pool.submit(lambda piece: list(map(work, *piece)), piece) for piece in pieces]
+        return [result for future in done for result in future.result()]
+
+
+def restored(place: Any) -> rng.Rng:
+    """The generator that was at this place. CaffeError if it cannot have been."""
+    generator = rng.Rng(0)
+    try:
+        generator.set_state(place)
+    except (ValueError, AttributeError) as error:
+        raise CaffeError(f"state of the data: {error}") from None
+    return generator

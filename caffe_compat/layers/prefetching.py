@@ -1,0 +1,110 @@
+"""What the layers that read images ahead have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from caffe_compat import glog, rng
+from caffe_compat.data.batches import Batch, BatchReader, State
+from caffe_compat.data.prefetch import Prefetcher
+from caffe_compat.errors import CaffeError
+from caffe_compat.layers.base import Layer, Shape
+
+
+class PrefetchingLayer(Layer):
+    """Tops: images (batch_size, channels, height, width) after ``transform_param``, and labels (batch_size).
+
+    A thread keeps ``data_param.prefetch`` batches ready, whatever the layer's type.
+    """
+
+    num_bottoms = (0, 0)
+    num_tops = (2, 2)
+    field: ClassVar[str]  # of LayerParameter, with source and batch_size
+    source: ClassVar[str]  # what ``source`` is the path of
+    log_place: ClassVar[str]  # file and line of Caffe's source that logs the size of the output
+
+    @abstractmethod
+    def open(self) -> BatchReader:
+        """A reader at its beginning."""
+
+    def begin(self, reader: BatchReader) -> None:
+        """Draw from the main generator what says where the reader begins."""
+
+    @property
+    def settings(self) -> Any:
+        """The layer's own parameters."""
+        return getattr(self.param, self.field)
+
+    def setup(self, shapes: list[Shape]) -> None:
+        if not self.settings.source:
+            self.fail(f"{self.field}.source is missing: the path of {self.source}")
+        if self.settings.batch_size < 1:
+            self.fail(f"{self.field}.batch_size: 0; expected at least 1")
+        if self.param.data_param.prefetch < 1:
+            self.fail("data_param.prefetch: 0; expected at least 1")
+        with self.naming():
+            self.reader = self.open()
+            # Caffe seeds a generator for the transformer twice, then one that its prefetching thread never uses.
+            self.reader.transformer.init_rng()
+            self.begin(self.reader)
+            self._shape: Shape = (self.settings.batch_size, *self.reader.first_shape())
+        glog.info(self.log_place, f"output data size: {','.join(map(str, self._shape))}")
+        self.reader.transformer.init_rng()
+        rng.main().next_u32()
+        self._start(self.reader.state())
+
+    def _start(self, state: State) -> None:
+        """Start prefetching; ``state``: the reader's, behind the last batch delivered."""
+        self._state = state
+        self._batches: Prefetcher[Batch] = Prefetcher(self.reader.read, self.param.data_param.prefetch)
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        return [self._shape, self._shape[:1]][: len(self.param.top)]
+
+    def forward(self, *bottoms: Tensor) -> tuple[Tensor, ...]:
+        if not self._batches.alive:
+            self.load_data_state(self._state)  # a forked child reads for itself, from where its parent stood
+        self.reader.device = self.device
+        with self.naming():
+            batch = self._batches.get()
+        self._state = batch.state
+        self._shape = tuple(batch.data.shape)
+        data = batch.data.to(self.device, non_blocking=True)
+        if batch.places is not None:
+            data = self.reader.transformer.finish(data, batch.places)
+        return (data, batch.label.to(self.device, non_blocking=True))[: len(self.param.top)]
+
+    def data_state(self) -> State:
+        """Where the layer stands: what ``load_data_state`` needs so that the same batches follow.
+
+        Integers and numpy arrays only: ``records`` delivered so far, ``rng``, the generator of random decisions (None
+        where there are none), and what else the reader needs.
+        """
+        return self._state
+
+    def load_data_state(self, state: State) -> None:
+        """Deliver next what followed when ``data_state`` gave this state."""
+        self.close()
+        with self.naming():
+            self.reader = self.open()
+            self.reader.load_state(state)
+        self._start(state)
+
+    def close(self) -> None:
+        """Stop prefetching and close the source."""
+        if self._batches.alive:  # a forked child leaves its parent's thread and database alone
+            self._batches.close()
+            self.reader.close()
+
+    @contextmanager
+    def naming(self) -> Iterator[None]:
+        """Put the layer's name in front of errors."""
+        try:
+            yield
+        except CaffeError as error:
+            self.fail(str(error))
