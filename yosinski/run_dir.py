@@ -67,12 +67,14 @@ class RunDir:
         """That of the newest snapshot."""
         return max(map(snapshot_iteration, self.snapshots("solverstate")), default=0)
 
-    def open(self, *, resume: bool, force: bool) -> None:
+    def open(self, *, resume: bool, force: bool, max_iter: int = 0) -> None:
         """Make or take over the directory, and lock it for this process.
+
+        A finished run may be resumed only to go on to a larger ``max_iter``.
 
         Raises CaffeError where that would overwrite a run, or where another process is at work in it.
         """
-        if self.finished and not force:
+        if self.finished and not force and not (resume and max_iter > self.iteration):
             raise CaffeError(f"{self.path}: this run has finished; --force starts it over, --out names another place")
         states = self.snapshots("solverstate")
         if states and not (resume or force):

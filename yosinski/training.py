@@ -123,7 +123,7 @@ class Training:
         from caffe_compat import glog
 
         run, wish = self.run, self.wish
-        run.open(resume=self.state is not None, force=wish.force)
+        run.open(resume=self.state is not None, force=wish.force, max_iter=self.param.max_iter)
         with ExitStack() as stack:
             stack.callback(run.close)
             run.begin(

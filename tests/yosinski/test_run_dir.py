@@ -37,12 +37,14 @@ def test_an_unfinished_run_is_not_overwritten(run: RunDir) -> None:
 def test_a_finished_run_is_kept_even_from_resuming(run: RunDir) -> None:
     run.open(resume=False, force=False)
     run.begin(device="cpu")
+    snapshot(run, 60, "caffemodel", "solverstate")
     run.end("finished", 60)
     run.close()
     assert run.finished
     for resume in (False, True):
         with pytest.raises(CaffeError, match="this run has finished; --force starts it over"):
-            run.open(resume=resume, force=False)
+            run.open(resume=resume, force=False, max_iter=60)
+    run.open(resume=True, force=False, max_iter=61)
 
 
 def test_force_clears_the_old_run(run: RunDir) -> None:
