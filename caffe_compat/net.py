@@ -212,7 +212,7 @@ class Net(nn.Module):
         loss = self._like.new_zeros(())
         for i in range(start, len(self.layers) if end is None else end + 1):
             wiring = self.wirings[i]
-            for blob, top in zip(map(self._blobs.__getitem__, wiring.tops), self._forward(i, wiring)):
+            for blob, top in zip(map(self._blobs.__getitem__, wiring.tops), self._run(i, wiring)):
                 blob.tensor = top
             for name, weight in zip(wiring.tops, wiring.loss_weights):
                 if weight:
@@ -221,7 +221,7 @@ class Net(nn.Module):
                 net_log.forward(self, wiring)
         return loss
 
-    def _forward(self, i: int, wiring: Wiring) -> Sequence[Tensor]:
+    def _run(self, i: int, wiring: Wiring) -> Sequence[Tensor]:
         layer, need = wiring.layer, self.needs[i]
         bottoms = [self._blobs[name].tensor for name in wiring.bottoms]
         if layer.type == "Input":

@@ -24,14 +24,18 @@ def is_hdf5(path: str | os.PathLike[str]) -> bool:
     return os.fspath(path).endswith(".h5")
 
 
-def copy_from(net: Net, source: str | os.PathLike[str] | Any) -> None:
+def _choose(path: str | os.PathLike[str], hdf5: bool | None) -> bool:
+    return is_hdf5(path) if hdf5 is None else hdf5
+
+
+def copy_from(net: Net, source: str | os.PathLike[str] | Any, hdf5: bool | None = None) -> None:
     """Copy parameters by layer name; layers that only one side has are left as they are.
 
-    ``source``: a file, or a NetParameter. Raises CaffeError if a layer of the same name has parameters of another
+    ``source``: a file, or a NetParameter. ``hdf5``: the format of a file, if its name does not tell. Raises CaffeError if a layer of the same name has parameters of another
     number or shape, before anything is copied.
     """
     if isinstance(source, (str, os.PathLike)):
-        found = _read_hdf5(net, source) if is_hdf5(source) else _read_binary(source)
+        found = _read_hdf5(net, source) if _choose(source, hdf5) else _read_binary(source)
         name = os.fspath(source)
     else:
         found, name = _blobs_by_layer(_as_raw(source)), "the NetParameter"
@@ -52,9 +56,9 @@ def copy_from(net: Net, source: str | os.PathLike[str] | Any) -> None:
             parameter.copy_(torch.tensor(value))
 
 
-def save(net: Net, path: str | os.PathLike[str], diff: bool = False) -> None:
-    """Write ``path`` whole or not at all; HDF5 if it ends in ``.h5``. ``diff``: the gradients as well."""
-    if is_hdf5(path):
+def save(net: Net, path: str | os.PathLike[str], diff: bool = False, hdf5: bool | None = None) -> None:
+    """Write ``path`` whole or not at all. ``diff``: the gradients as well; ``hdf5``: as in ``copy_from``."""
+    if _choose(path, hdf5):
         _write_hdf5(net, path, diff)
     else:
         binary.write(os.fspath(path), to_proto(net, diff))

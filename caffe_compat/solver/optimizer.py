@@ -50,6 +50,12 @@ class Optimizer:
             mine.copy_(torch.tensor(array).view(mine.shape))
         self._settle()
 
+    def to(self, device: torch.device) -> None:
+        """Follow the net to another device."""
+        if any(tensor.device != device for tensor in self.history[:1]):
+            self.history = [tensor.to(device) for tensor in self.history]
+            self._settle()
+
     def _settle(self) -> None:
         """Find the parameters that no update can change: frozen ones, which shall cost nothing.
 
