@@ -112,7 +112,7 @@ def mini(demo_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> li
     from yosinski.resources import prototxt_dir
 
     solver = (prototxt_dir() / "mini" / "solver.prototxt").read_text()
-    Path("s.prototxt").write_text(solver.replace("snapshot: 200", "snapshot: 5").replace("display: 20", "display: 5"))
+    Path("s.prototxt").write_text(re.sub(r"^(snapshot|display): \d+", r"\1: 5", solver, flags=re.M))
     return [*YOSINSKI, "train", "mini/base_A", "--solver=s.prototxt", f"--data-root={demo_data}", "--out=run"]
 
 
