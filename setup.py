@@ -54,6 +54,6 @@ setup(
             "setuptools>=70.1",
         ],
     },
-    entry_points={"console_scripts": ["yosinski=yosinski.cli:main"]},
+    entry_points={"console_scripts": ["yosinski=yosinski.cli:main", "caffe-compat=caffe_compat.cli:main"]},
     zip_safe=False,
 )

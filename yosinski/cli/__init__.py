@@ -5,13 +5,11 @@ Exit codes: 0 done, 1 failed with one line that says why, 2 wrong usage, 130 int
 
 from __future__ import annotations
 
-import errno
 import importlib
-import sys
 
 import click
 
-from caffe_compat.errors import CaffeError
+from caffe_compat import program
 
 COMMANDS = {  # in the order of a first visit
     "train": "yosinski.cli.train:train",
@@ -48,30 +46,5 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line and exit; a mistake of the user ends in one line on stderr, never in a traceback."""
-    try:
-        sys.exit(cli(prog_name="yosinski", standalone_mode=False))  # None, or the code of a click.exceptions.Exit
-    except click.UsageError as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        sys.exit(130)
-    except (CaffeError, click.ClickException) as error:
-        fail(str(error))
-    except OSError as error:
-        if error.errno == errno.EPIPE:  # `yosinski ... | head`
-            sys.exit(1)
-        fail(reason(error))
-
-
-def reason(error: OSError) -> str:
-    """An operating system's error in one line: what went wrong, and with which file."""
-    what = error.strerror or str(error) or type(error).__name__
-    files = " -> ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
-    return f"{files}: {what}" if files else what
-
-
-def fail(message: str) -> None:
-    """Print the one line and exit with 1."""
-    print(f"yosinski: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(1)
+    """The console script ``yosinski``."""
+    program.run(cli, "yosinski")

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import click
 
+from caffe_compat.program import INTERRUPTED
 from yosinski.cli.options import PATH, device_option, find_device, say_device, weights_option
-
-INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
 
 
 @click.command()
