@@ -16,7 +16,7 @@ demo: $(READY) $(SYSTEM)  ## train six small transfer nets on real images, expor
 	$(BIN)/yosinski demo
 
 test: lint $(SYSTEM)  ## the linters, then all tests
-	$(BIN)/pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .
