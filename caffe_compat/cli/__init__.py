@@ -9,6 +9,8 @@ from __future__ import annotations
 import click
 
 from caffe_compat import program
+from caffe_compat.cli import tools
+from caffe_compat.cli.device_query import device_query
 from caffe_compat.cli.gflags import HELP
 from caffe_compat.cli.test import test
 from caffe_compat.cli.time import time
@@ -17,6 +19,9 @@ from caffe_compat.cli.train import train
 
 class Brew(click.Group):
     """Takes the flags of a command in front of its name too, as gflags does."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         taken = 0
@@ -33,7 +38,19 @@ def caffe() -> None:
     """
 
 
-for command in (train, test, time):
+for command in (
+    train,
+    test,
+    device_query,
+    time,
+    tools.extract_features,
+    tools.upgrader("net", "text"),
+    tools.upgrader("net", "binary"),
+    tools.upgrader("solver", "text"),
+    tools.convert_imageset,
+    tools.compute_image_mean,
+    tools.draw_net,
+):
     caffe.add_command(command)
 
 

@@ -39,20 +39,25 @@ class Flags:
 
     @property
     def gpus(self) -> list[int]:
-        """The device ids of ``--gpu``. CaffeError for one that this machine has not."""
-        import torch
+        """The device ids of ``--gpu``."""
+        return device_ids(self.gpu)
 
-        count = torch.cuda.device_count()
-        if self.gpu == "all":
-            return list(range(count))
-        try:
-            ids = [int(word) for word in self.gpu.split(",")] if self.gpu else []
-        except ValueError:
-            raise click.UsageError(f"--gpu {self.gpu}: expected device ids separated by commas, or all") from None
-        for number in ids:
-            if not 0 <= number < count:
-                raise CaffeError(f"GPU {number}: this machine has {count} CUDA device(s)")
-        return ids
+
+def device_ids(text: str) -> list[int]:
+    """Ids separated by commas, or all that there are for "all". CaffeError for one that this machine has not."""
+    import torch
+
+    count = torch.cuda.device_count()
+    if text == "all":
+        return list(range(count))
+    try:
+        ids = [int(word) for word in text.split(",")] if text else []
+    except ValueError:
+        raise click.UsageError(f"--gpu {text}: expected device ids separated by commas, or all") from None
+    for number in ids:
+        if not 0 <= number < count:
+            raise CaffeError(f"GPU {number}: this machine has {count} CUDA device(s)")
+    return ids
 
 
 FLAGS = (
@@ -77,7 +82,7 @@ def brew(function: Callable[[Flags], None]) -> click.Command:
     def command(**values: Any) -> None:
         function(Flags(**values))
 
-    return program(function.__name__, FLAGS)(command)
+    return program(function.__name__, *FLAGS)(command)
 
 
 def single_device(flags: Flags, gpu_line: int, name_line: int, cpu_line: int) -> Any:

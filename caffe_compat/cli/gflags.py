@@ -9,7 +9,7 @@ import re
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -63,16 +63,14 @@ class Program(click.Command):
             return super().invoke(ctx)
 
 
-def program(
-    name: str, flags: Sequence[click.Option], arguments: Sequence[str] = ()
-) -> Callable[[Callable[..., None]], Program]:
-    """Make a program of a function: its docstring is the help, ``arguments`` names those that it needs."""
+def argument(name: str, **others: Any) -> click.Argument:
+    """An argument without a flag; ``required=False`` for one that may be missing."""
+    return click.Argument([name], **others)
 
-    def decorate(function: Callable[..., None]) -> Program:
-        params = [click.Argument([argument], metavar=argument.upper()) for argument in arguments]
-        return Program(name, callback=function, params=[*params, *flags], help=function.__doc__)
 
-    return decorate
+def program(name: str, *params: click.Parameter) -> Callable[[Callable[..., None]], Program]:
+    """Make a program of a function, whose docstring is the help."""
+    return lambda function: Program(name, callback=function, params=list(params), help=function.__doc__)
 
 
 def check(met: object, where: str, condition: str) -> None:

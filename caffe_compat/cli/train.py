@@ -20,6 +20,8 @@ def train(flags: Flags) -> None:
         "!FLAGS_snapshot.size() || !FLAGS_weights.size() "
         "Give a snapshot to resume training or weights to finetune but not both.",
     )
+    import torch
+
     from caffe_compat.proto import caffe_pb2, read_solver
     from caffe_compat.solver import Solver
     from caffe_compat.solver.signals import handle_signals
@@ -28,6 +30,11 @@ def train(flags: Flags) -> None:
     param.train_state.level = flags.level
     param.train_state.stage.extend(flags.stages)
     if not flags.gpu and param.solver_mode == caffe_pb2.SolverParameter.GPU:
+        if not torch.cuda.is_available():
+            raise CaffeError(
+                f"{flags.solver}: solver_mode is GPU, as it is unless set, but this machine has no CUDA device; "
+                "solver_mode: CPU trains on the CPU"
+            )
         flags.gpu = str(param.device_id)
     device = _device(flags, param)
     if flags.snapshot or flags.weights:

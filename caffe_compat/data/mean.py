@@ -28,6 +28,7 @@ def compute_image_mean(
     differ in size.
     """
     with open_db(source) as db:
+        glog.info("compute_image_mean.cpp:70", "Starting iteration")
         total, count = None, 0
         for key, record in db.records():
             try:
@@ -41,16 +42,16 @@ def compute_image_mean(
             np.add(total, image, out=total)
             count += 1
             if count % 10000 == 0:
-                glog.info("compute_image_mean.cpp:87", f"Processed {count} files.")
+                glog.info("compute_image_mean.cpp:95", f"Processed {count} files.")
             if progress:
                 progress(count, len(db))
         if total is None:
             raise CaffeError(f"{db.path}: the database has no records")
     if count % 10000:
-        glog.info("compute_image_mean.cpp:93", f"Processed {count} files.")
+        glog.info("compute_image_mean.cpp:101", f"Processed {count} files.")
     mean = total / np.float32(count)
     if target is not None:
-        glog.info("compute_image_mean.cpp:100", f"Write to {target}")
+        glog.info("compute_image_mean.cpp:108", f"Write to {target}")
         write_mean(target, mean)
     return mean
 

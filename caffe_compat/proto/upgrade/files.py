@@ -20,14 +20,15 @@ KINDS: dict[str, tuple[str, Callable[[Any], bool], Callable[[Any, str], bool]]] 
 BINARY_SUFFIXES = (".caffemodel", ".binaryproto")
 
 
-def upgrade_file(kind: str, source: str | Path, target: str | Path) -> bool:
+def upgrade_file(kind: str, source: str | Path, target: str | Path, form: str | None = None) -> bool:
     """Write the upgraded ``source`` to ``target``; ``kind`` is "net" or "solver".
 
-    A source whose name ends in ``.caffemodel`` or ``.binaryproto`` is read and written in binary form. Returns False
-    if something was lost (the log names it). Raises CaffeError, with nothing written, if it cannot be upgraded.
+    ``form``, "text" or "binary", is that of both files; None: binary if the source's name ends in ``.caffemodel`` or
+    ``.binaryproto``. Returns False if something was lost (the log names it). Raises CaffeError, with nothing written,
+    if it cannot be upgraded.
     """
     name, needs_upgrade, upgrade = KINDS[kind]
-    form = "binary" if Path(source).suffix in BINARY_SUFFIXES else "text"
+    form = form or ("binary" if Path(source).suffix in BINARY_SUFFIXES else "text")
     tool = f"upgrade_{kind}_proto_{form}.cpp"
     shift = 1 if form == "binary" else 0  # that tool's source is a line shorter
     lossless = True

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import math
 import re
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
-
-from caffe_compat.cli import caffe
+from click.testing import Result
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 CASES = {case["name"]: case for case in json.loads((GOLDEN / "logs/index.json").read_text())["cases"]}
@@ -34,20 +32,11 @@ def same(got: str, want: str) -> bool:
     )
 
 
-@pytest.fixture
-def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The files that the commands read and write, below the current directory."""
-    shutil.copytree(GOLDEN / "logs", tmp_path / "logs")
-    shutil.copytree(GOLDEN / "solvers" / "data", tmp_path / "solvers" / "data")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 @pytest.mark.parametrize("name", CASES)
-def test_lines_and_exit_code_are_caffes(name: str, tree: Path) -> None:
+def test_lines_and_exit_code_are_caffes(name: str, tree: Path, run: Callable[..., Result]) -> None:
     case = CASES[name]
     want = lines((GOLDEN / "logs" / case["file"]).read_text())
-    result = CliRunner().invoke(caffe, case["args"])
+    result = run(*case["args"])
     got = lines(result.stderr)
     for mine, caffes in zip(got, want):
         assert same(mine, caffes) or (name == "time" and "Initial loss" in caffes), f"{mine!r}\n{caffes!r}"
