@@ -83,7 +83,7 @@ def test_log_lines(tmp_path: Path) -> None:
     handler = glog.attach(tmp_path / "log")
     loaded.forward()
     glog.detach(handler)
-    lines = [line.split(" ", 3)[3].strip() for line in (tmp_path / "log").read_text().splitlines()]
+    lines = [line.split(None, 3)[3] for line in (tmp_path / "log").read_text().splitlines()]
     assert lines == [
         f"hdf5_output_layer.cpp:32] Saving HDF5 file {tmp_path / 'out.h5'}",
         "hdf5_output_layer.cpp:37] Successfully saved 3 rows",
