@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_commands_do_what_is_shown(folder: Path) -> None:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    ran = [(command, shown) for command, shown in commands() if command.startswith("yosinski")]
+    ran = [(command, shown) for command, shown in commands() if not command.startswith("make")]
     assert len(ran) > 5
     for command, shown in ran:
         done = subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, text=True)
