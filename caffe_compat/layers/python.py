@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from caffe_compat.blob import Blob, ParamBlob
 from caffe_compat.errors import CaffeError
+from caffe_compat.install import install_as_caffe
 from caffe_compat.layers.base import Gradients, Layer, Need, Shape
 from caffe_compat.layers.registry import register
 
@@ -168,7 +169,7 @@ class Python(Layer):
 @contextmanager
 def _current_folder_first() -> Iterator[None]:
     """Let modules be imported from the current folder, and ``import caffe`` in them mean this package."""
-    sys.modules.setdefault("caffe", importlib.import_module("caffe_compat"))
+    install_as_caffe()
     folder = os.getcwd()  # noqa: PTH109 - sys.path holds strings
     if folder in sys.path or "" in sys.path:
         yield
