@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import metadata as packages
 
 import onnx
@@ -17,14 +16,14 @@ from onnx import checker, helper, shape_inference
 
 from caffe_compat.atomic import writing
 from caffe_compat.errors import CaffeError
-from caffe_compat.export.graph import Dims, Graph, unique
-from caffe_compat.layers.base import Layer, Shape
+from caffe_compat.export.graph import FixedSizeNeeded, Graph, unique
+from caffe_compat.export.sizes import Free, Step, dims, free_sizes
 from caffe_compat.net import Net
 from caffe_compat.proto import caffe_pb2
 
 OPSET = 17
 IR_VERSION = 8
-BATCH = "N"
+STATELESS = "zero at the start of every run: what a run leaves behind does not go into the next one"
 
 
 def export_onnx(
@@ -35,10 +34,15 @@ def export_onnx(
 ) -> onnx.ModelProto:
     """Write ``to_onnx``'s model to ``path``, whole or not at all, and return it."""
     model = _build(net, metadata, outputs)
-    content = _checked(model)
+    write_onnx(model, path)
+    return model
+
+
+def write_onnx(model: onnx.ModelProto, path: str | os.PathLike[str]) -> None:
+    """Check a model and write it, whole or not at all."""
+    content = check_onnx(model)
     with writing(path) as temporary:
         temporary.write_bytes(content)
-    return model
 
 
 def to_onnx(
@@ -48,7 +52,11 @@ def to_onnx(
 
     A value has the name of its blob. Where in-place layers overwrite the blob, the last value has it, those before it
     are ``BLOB@LAYER``, LAYER being what computed them; only an input keeps its name, and what overwrites it is
-    ``BLOB@LAYER``. The inputs' first axis is the symbolic ``N`` where all inputs agree in it and no layer fixes it.
+    ``BLOB@LAYER``. The batch is the symbolic ``N`` where no layer fixes it (see ``free_sizes``).
+
+    Recurrent layers that do not expose their state begin every run with a state of zero. In Caffe it lives on from
+    forward to forward, for which ONNX has no means; the model takes sequences of any length instead, and says so in
+    its metadata (``recurrent_state``).
 
     Args:
         metadata: goes into the model's metadata as text, except for values of None.
@@ -58,43 +66,43 @@ def to_onnx(
         CaffeError: a layer has no ONNX form, or the net has no such outputs.
     """
     model = _build(net, metadata, outputs)
-    _checked(model)
+    check_onnx(model)
     return model
 
 
 def _build(net: Net, metadata: Mapping[str, object] | None, outputs: Sequence[str] | None) -> onnx.ModelProto:
     if net.phase != caffe_pb2.TEST:
         raise CaffeError(f"net {net.name!r} is in phase TRAIN; expected a net in phase TEST for export")
-    steps, final = _steps(net)
-    chosen = _outputs(net, outputs)
-    needed = {final[blob] for blob in chosen}
-    todo = []
-    for step in reversed(steps):
-        if needed.intersection(step.tops):
-            needed.update(step.bottoms)
-            todo.append(step)
-    graph = Graph(value for step in steps for value in step.tops)
-    for step in reversed(todo):
-        graph.layer = step.layer.name
-        for value, shape, dims in zip(step.tops, step.shapes, step.dims):
-            if step.layer.type != "Input" or value in needed:
-                graph.declare(value, shape, dims)
-        if step.layer.type != "Input":
-            step.layer.onnx(graph, step.bottoms, step.tops)
-    inputs = [name for name in net.inputs if name in needed]
+    for layer in net.layers:
+        if layer.type == "Input" and not layer.param.input_param.shape:
+            names = ", ".join(map(repr, layer.param.top))
+            raise CaffeError(f"input {names} of net {net.name!r} has no shape; expected one, batch first")
+    steps, final = steps_of(net)
+    given = [final[blob] for blob in _outputs(net, outputs)]
+    steps = _needed(steps, given)
+    props = dict(metadata or {})
+    if any(step.layer.time_major and len(step.tops) == 1 for step in steps):
+        props.setdefault("recurrent_state", STATELESS)
     model = helper.make_model(
-        graph.make(net.name or "net", inputs, [final[blob] for blob in chosen]),
+        _graph(net, steps, given),
         ir_version=IR_VERSION,
         opset_imports=[helper.make_opsetid("", OPSET)],
         producer_name="caffe_compat",
         producer_version=packages.version("yosinski"),
         doc_string=f"The Caffe net {net.name!r} in phase TEST.",
     )
-    helper.set_model_props(model, {key: str(value) for key, value in (metadata or {}).items() if value is not None})
+    set_metadata(model, props)
     return model
 
 
-def _checked(model: onnx.ModelProto) -> bytes:
+def set_metadata(model: onnx.ModelProto, metadata: Mapping[str, object]) -> None:
+    """Add to a model's metadata, as text; values of None are left out."""
+    props = {entry.key: entry.value for entry in model.metadata_props}
+    props.update({key: str(value) for key, value in metadata.items() if value is not None})
+    helper.set_model_props(model, props)
+
+
+def check_onnx(model: onnx.ModelProto) -> bytes:
     """The model as a file's content, checked: names, operators and types, and our shapes against inferred ones."""
     content = model.SerializeToString()
     try:
@@ -105,30 +113,58 @@ def _checked(model: onnx.ModelProto) -> bytes:
     return content
 
 
-@dataclass(frozen=True)
-class _Step:
-    """A layer with the names of the values that it reads and writes, and the shapes of the latter."""
-
-    layer: Layer
-    bottoms: list[str]
-    tops: list[str]
-    shapes: list[Shape]
-    dims: list[Dims]
-
-
-def _steps(net: Net) -> tuple[list[_Step], dict[str, str]]:
-    """The layers in order, and for each blob the name of its last value."""
+def steps_of(net: Net) -> tuple[list[Step], dict[str, str]]:
+    """The layers in order with the names of their values, and for each blob the name of its last value."""
     last = {blob: i for i, wiring in enumerate(net.wirings) for blob in wiring.tops if blob not in net.inputs}
     names = set(net.blobs)
     current: dict[str, str] = {}
     steps = []
-    for i, (wiring, shapes, dims) in enumerate(zip(net.wirings, *_dims(net))):
+    for i, wiring in enumerate(net.wirings):
         bottoms = [current[blob] for blob in wiring.bottoms]
         for blob in wiring.tops:
             named = wiring.layer.type == "Input" or last.get(blob) == i
             current[blob] = blob if named else unique(f"{blob}@{wiring.layer.name}", names)
-        steps.append(_Step(wiring.layer, bottoms, [current[blob] for blob in wiring.tops], shapes, dims))
+        steps.append(Step(wiring.layer, bottoms, [current[blob] for blob in wiring.tops]))
     return steps, current
+
+
+def _needed(steps: Sequence[Step], outputs: Sequence[str]) -> list[Step]:
+    """The steps that lead to the outputs; of Input layers the tops that do."""
+    needed, found = set(outputs), []
+    for step in reversed(steps):
+        if needed.intersection(step.tops):
+            needed.update(step.bottoms)
+            is_input = step.layer.type == "Input"
+            tops = [top for top in step.tops if top in needed or not is_input]
+            found.append(Step(step.layer, step.bottoms, tops))
+    return found[::-1]
+
+
+def _graph(net: Net, steps: Sequence[Step], outputs: Sequence[str]) -> onnx.GraphProto:
+    """The graph with as many sizes free as the layers' rules permit."""
+    inputs = {top: net.blobs[top].shape for step in steps if step.layer.type == "Input" for top in step.tops}
+    free = free_sizes(steps, inputs)
+    while True:
+        try:
+            return _graph_of(net, steps, inputs, outputs, free)
+        except FixedSizeNeeded:
+            fixable = [one for one in free if not one.needed]
+            if not fixable:
+                raise CaffeError(f"net {net.name!r}: a layer needs to know how many images Filter passes on") from None
+            free.remove(fixable[-1])
+
+
+def _graph_of(
+    net: Net, steps: Sequence[Step], inputs: Mapping[str, tuple[int, ...]], outputs: Sequence[str], free: Sequence[Free]
+) -> onnx.GraphProto:
+    graph = Graph(value for step in steps for value in step.tops)
+    known = dims(steps, inputs, free)
+    for step in steps:
+        graph.layer = step.layer.name
+        for top in step.tops:
+            graph.declare(top, known[top])
+        step.layer.onnx(graph, step.bottoms, step.tops)
+    return graph.make(net.name or "net", list(inputs), outputs)
 
 
 def _outputs(net: Net, wanted: Sequence[str] | None) -> list[str]:
@@ -144,48 +180,3 @@ def _outputs(net: Net, wanted: Sequence[str] | None) -> list[str]:
     if not chosen:
         raise CaffeError(f"net {net.name!r} has no outputs to export")
     return chosen
-
-
-def _dims(net: Net) -> tuple[list[list[Shape]], list[list[Dims]]]:
-    """Shapes of every layer's tops, by the layers' own rules, and the same with names for sizes that follow the batch.
-
-    Which those are is found by asking all layers for a batch of one more.
-    """
-    for name in net.inputs:
-        if not net.blobs[name].shape:
-            raise CaffeError(f"input {name!r} of net {net.name!r} has no shape; expected one, batch first")
-    batches = {net.blobs[name].shape[0] for name in net.inputs}
-    try:
-        larger = _shapes(net, batches.pop() + 1) if len(batches) == 1 else None
-    except CaffeError:
-        larger = None  # a layer fixes the batch, such as InnerProduct along axis 0
-    own = _shapes(net, None)  # also leaves the layers as they were
-    if larger is None:
-        return own, [list(shapes) for shapes in own]
-    batch = net.blobs[net.inputs[0]].shape[0]
-
-    def named(blob: str, axis: int, size: int, other: int) -> int | str:
-        return size if size == other else BATCH if (size, other) == (batch, batch + 1) else f"{blob}.{axis}"
-
-    return own, [
-        [
-            tuple(named(blob, axis, *pair) for axis, pair in enumerate(zip(shape, other)))
-            for blob, shape, other in zip(wiring.tops, shapes, others)
-        ]
-        for wiring, shapes, others in zip(net.wirings, own, larger)
-    ]
-
-
-def _shapes(net: Net, batch: int | None) -> list[list[Shape]]:
-    """Shapes of every layer's tops, for another batch size if one is given; no blob is touched."""
-    known: dict[str, Shape] = {}
-    result = []
-    for wiring in net.wirings:
-        if wiring.layer.type == "Input":
-            shapes = [net.blobs[name].shape for name in wiring.tops]
-            shapes = [shape if batch is None else (batch, *shape[1:]) for shape in shapes]
-        else:
-            shapes = wiring.layer.reshape([known[name] for name in wiring.bottoms])
-        known.update(zip(wiring.tops, shapes))
-        result.append(shapes)
-    return result

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor
 
 from caffe_compat.layers.base import NeuronLayer
 from caffe_compat.layers.registry import register
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -16,3 +21,6 @@ class AbsVal(NeuronLayer):
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         return bottoms[0].abs()
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        graph.node("Abs", bottoms, tops)

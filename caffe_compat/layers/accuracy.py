@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from caffe_compat.layers.base import Layer, Shape
+from caffe_compat.layers.base import NEEDS_LABELS, Layer, Shape
 from caffe_compat.layers.labels import class_indices
 from caffe_compat.layers.multinomial_logistic_loss import LOG_THRESHOLD
 from caffe_compat.layers.registry import register
@@ -28,6 +28,7 @@ class Accuracy(Layer):
     num_bottoms = (2, 2)
     num_tops = (1, 2)
     no_gradient = (0, 1)
+    no_onnx = NEEDS_LABELS
 
     def setup(self, shapes: list[Shape]) -> None:
         param = self.param.accuracy_param

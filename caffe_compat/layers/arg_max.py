@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from caffe_compat.layers.base import Layer, Shape
 from caffe_compat.layers.registry import register
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -47,3 +52,19 @@ class ArgMax(Layer):
             return best if param.out_max_val else index.to(x.dtype)
         parts = [index.to(x.dtype), best] if param.out_max_val else [index.to(x.dtype)]
         return torch.stack(parts, 1).view(self.reshape([tuple(x.shape)])[0])
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        """TopK puts the lower of two equal ones' indices first, so it gets the values in reverse."""
+        param, (x,) = self.param.argmax_param, bottoms
+        size = math.prod(graph.sizes(x, 1)) if self.along is None else graph.size(x, self.along)
+        values = graph.node("Flatten", [x]) if self.along is None else x
+        along = 1 if self.along is None else self.along
+        reverse = graph.slice(values, along, size - 1, -size - 1, -1)
+        best, order = graph.nodes("TopK", [reverse, graph.integers([param.top_k], "top_k")], 2, axis=along)
+        index = graph.node("Sub", [graph.constant(np.int64(size - 1), "last"), order])
+        index = graph.cast(index, np.float32)
+        if self.along is not None:
+            graph.give(best if param.out_max_val else index, tops[0])
+        else:
+            found = graph.node("Concat", [index, best], axis=1) if param.out_max_val else index
+            graph.reshape(found, graph.dims(tops[0]), tops)

@@ -28,6 +28,8 @@ class Need:
     params: tuple[bool, ...]
 
 
+NEEDS_LABELS = "it compares with labels, which nobody has in use; a definition for use does without it"
+BRINGS_DATA = "it brings data from outside; in a definition for use an Input layer stands in its place"
 Gradients = tuple[Sequence["Tensor | None"], Sequence["Tensor | None"]]  # of the bottoms, of the parameters
 
 
@@ -134,6 +136,7 @@ class LossLayer(Layer):
     num_bottoms = (2, 2)
     auto_tops = True
     is_loss = True
+    no_onnx = NEEDS_LABELS
     no_gradient: ClassVar[tuple[int, ...]] = (1,)
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:

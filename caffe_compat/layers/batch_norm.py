@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from caffe_compat.layers.base import NeuronLayer, Shape
 from caffe_compat.layers.registry import register
 from caffe_compat.proto import caffe_pb2
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -59,6 +64,21 @@ class BatchNorm(NeuronLayer):
         mean, variance, factor = (parameter.detach() for parameter in self.params)
         scale = torch.where(factor == 0, 0.0, 1 / factor)
         return mean * scale, variance * scale
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        (x,) = bottoms
+        axes = [axis for axis in range(len(graph.dims(x))) if axis != 1]
+        if not self.use_global_stats:
+            centred = graph.node("Sub", [x, graph.mean(x, axes)])
+            square = graph.mean(graph.node("Mul", [centred, centred]), axes)
+            root = graph.node("Sqrt", [graph.plus(square, self.param.batch_norm_param.eps)])
+            graph.node("Div", [centred, root], tops)
+            return
+        # As Add and Mul of constants, which runtimes can work into the convolution before.
+        mean, variance = (self._spread(values, torch.empty([1] * len(graph.dims(x)))) for values in self._stored())
+        factor = 1 / (variance + self.param.batch_norm_param.eps).sqrt()
+        centred = graph.node("Add", [x, graph.constant(-mean.cpu().numpy(), "minus_mean")])
+        graph.node("Mul", [centred, graph.constant(factor.cpu().numpy(), "inverse_deviation")], tops)
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:

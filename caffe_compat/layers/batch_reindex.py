@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from caffe_compat.layers.base import Layer, Shape
 from caffe_compat.layers.registry import register
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -27,3 +33,6 @@ class BatchReindex(Layer):
         if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < len(x):
             self.fail(f"index in bottom 1 out of range: {index.tolist()}; the batch has {len(x)} images")
         return x.index_select(0, index)
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        graph.node("Gather", [bottoms[0], graph.cast(bottoms[1], np.int64)], tops)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor
 
 from caffe_compat.layers.base import Layer, Shape
 from caffe_compat.layers.broadcast import check_fit, check_second_bottom, covered_axes, spread
 from caffe_compat.layers.registry import register
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -32,3 +37,12 @@ class Bias(Layer):
     def forward(self, *bottoms: Tensor) -> Tensor:
         x, bias = bottoms if len(bottoms) > 1 else (bottoms[0], self.params[0])
         return x + spread(bias, self.first, x)
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        ones = len(graph.dims(bottoms[0])) - self.first
+        if len(bottoms) > 1:
+            rank = len(graph.dims(bottoms[1]))
+            bias = graph.unsqueeze(bottoms[1], range(rank, ones))
+        else:
+            (bias,) = graph.params(self, "bias", ones=ones - self.params[0].dim())
+        graph.node("Add", [bottoms[0], bias], tops)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from caffe_compat.layers.base import NeuronLayer
 from caffe_compat.layers.registry import register
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -18,3 +23,9 @@ class BNLL(NeuronLayer):
     def forward(self, *bottoms: Tensor) -> Tensor:
         (x,) = bottoms
         return torch.logaddexp(x, torch.zeros_like(x))
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        """max(x, 0) + log(1 + exp(-|x|)), as Caffe has it: not every runtime's Softplus survives large values."""
+        (x,) = bottoms
+        tail = graph.node("Exp", [graph.node("Neg", [graph.node("Abs", [x])])])
+        graph.node("Add", [graph.node("Relu", [x]), graph.node("Log", [graph.plus(tail, 1)])], tops)

@@ -86,15 +86,14 @@ class Convolution(Layer):
         return tuple(tops)
 
     def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
-        w, op = self.window, "ConvTranspose" if self.transposed else "Conv"
-        window: dict[str, Any] = {"kernel_shape": w.kernel, "strides": w.stride, "pads": w.pad * 2}
-        window.update(dilations=w.dilation, group=self.group)
+        op = "ConvTranspose" if self.transposed else "Conv"
+        window: dict[str, Any] = {**self.window.onnx(), "group": self.group}
         params = graph.params(self, "weight", "bias")
         for bottom, top in zip(bottoms, tops):
             if self.channel_axis == 1:
                 graph.node(op, [bottom, *params], [top], **window)
             else:
-                flat = graph.reshape(bottom, (-1, *graph.shape(bottom)[self.channel_axis :]))
+                flat = graph.reshape(bottom, (-1, *graph.sizes(bottom, self.channel_axis)))
                 graph.reshape(graph.node(op, [flat, *params], **window), graph.dims(top), [top])
 
     def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:

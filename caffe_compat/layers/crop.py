@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor
 
 from caffe_compat.layers.base import Layer, Shape
 from caffe_compat.layers.registry import register
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -40,3 +45,11 @@ class Crop(Layer):
         for axis, size in enumerate(self.reshape([tuple(x.shape), tuple(reference.shape)])[0]):
             x = x.narrow(axis, self.offsets[axis], size)
         return x.contiguous()
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        first = self.param.crop_param.axis % len(graph.dims(bottoms[0]))
+        sizes, begins = graph.sizes(tops[0], first), self.offsets[first:]
+        ends = [begin + size for begin, size in zip(begins, sizes)]
+        axes = range(first, first + len(sizes))
+        limits = [graph.integers(values, name) for values, name in ((begins, "begins"), (ends, "ends"), (axes, "axes"))]
+        graph.node("Slice", [bottoms[0], *limits], tops)

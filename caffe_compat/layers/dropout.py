@@ -27,6 +27,7 @@ class Dropout(NeuronLayer):
     """
 
     type = "Dropout"
+    no_onnx = "in phase TRAIN it draws a new mask at every forward"
 
     def setup(self, shapes: list[Shape]) -> None:
         # The ratio is a float in Caffe, 1 - ratio a double: what is rounded when decides about single draws.
@@ -49,7 +50,7 @@ class Dropout(NeuronLayer):
 
     def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
         if self.phase != caffe_pb2.TEST:
-            self.fail("Dropout in phase TRAIN has no ONNX form")
+            self.fail(f"phase TRAIN has no ONNX form: {self.no_onnx}")
         graph.node("Identity", bottoms, tops)
 
     def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:

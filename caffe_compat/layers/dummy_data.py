@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
@@ -10,6 +12,9 @@ from caffe_compat.fillers import fill
 from caffe_compat.layers.base import Layer, Shape
 from caffe_compat.layers.registry import register
 from caffe_compat.proto import caffe_pb2
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -22,6 +27,7 @@ class DummyData(Layer):
     type = "DummyData"
     num_bottoms = (0, 0)
     num_tops = (1, None)
+    no_onnx = "a filler other than constant draws new values at every forward"
 
     def setup(self, shapes: list[Shape]) -> None:
         param, tops = self.param.dummy_data_param, len(self.param.top)
@@ -62,3 +68,9 @@ class DummyData(Layer):
 
     def forward(self, *bottoms: Tensor) -> tuple[Tensor, ...]:
         return tuple(self._fill(i) for i in range(len(self.fillers)))
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        for i, top in enumerate(tops):
+            if self.fillers[i].type != "constant":
+                self.fail(f"data_filler {self.fillers[i].type} has no ONNX form: {self.no_onnx}")
+            graph.alias(top, graph.constant(self._fill(i).cpu().numpy(), "values"))

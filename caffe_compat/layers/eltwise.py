@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -10,6 +11,9 @@ from torch import Tensor
 from caffe_compat.layers.base import Gradients, Layer, Need, Shape
 from caffe_compat.layers.registry import register
 from caffe_compat.proto import caffe_pb2
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 PROD, SUM, MAX = (getattr(caffe_pb2.EltwiseParameter, name) for name in ("PROD", "SUM", "MAX"))
 
@@ -60,6 +64,16 @@ class Eltwise(Layer):
             top = torch.where(x > top, x, top)
         self.saved = winner
         return top
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        operation = self.param.eltwise_param.operation
+        if operation == MAX:
+            graph.node("Max", bottoms, tops)
+            return
+        total, *others = map(graph.times, bottoms, self.coeff)
+        for other in others:
+            total = graph.node("Mul" if operation == PROD else "Add", [total, other])
+        graph.give(total, tops[0])
 
     def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
         operation, diff = self.param.eltwise_param.operation, diffs[0]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch.nn.functional as F
 from torch import Tensor
 
 from caffe_compat.layers.base import NeuronLayer
 from caffe_compat.layers.registry import register
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -17,3 +22,6 @@ class ELU(NeuronLayer):
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         return F.elu(bottoms[0], self.param.elu_param.alpha)
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        graph.node("Elu", bottoms, tops, alpha=self.param.elu_param.alpha)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from caffe_compat.layers.base import Layer, Shape
 from caffe_compat.layers.registry import register
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -36,3 +42,8 @@ class Embed(Layer):
             self.fail(f"index {int(index.max())} out of range; input_dim is {rows}")
         top = F.embedding(index, self.params[0])
         return top + self.params[1] if len(self.params) > 1 else top
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        weight, *bias = graph.params(self, "weight", "bias")
+        top = graph.node("Gather", [weight, graph.cast(bottoms[0], np.int64)])
+        graph.give(graph.node("Add", [top, *bias]) if bias else top, tops[0])

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from caffe_compat.layers.base import NeuronLayer, Shape
 from caffe_compat.layers.registry import register
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -26,3 +30,6 @@ class Exp(NeuronLayer):
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         return torch.exp(self.inner * bottoms[0]) * self.outer
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        graph.give(graph.times(graph.node("Exp", [graph.times(bottoms[0], self.inner)]), self.outer), tops[0])

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import numpy as np
 from torch import Tensor
 
 from caffe_compat.layers.base import Layer, Shape
 from caffe_compat.layers.registry import register
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -15,6 +21,7 @@ class Filter(Layer):
     type = "Filter"
     num_bottoms = (2, None)
     num_tops = (1, None)
+    counts_in_forward = True
 
     def setup(self, shapes: list[Shape]) -> None:
         self.no_gradient = (len(shapes) - 1,)  # type: ignore[misc]  # the selector, wherever it stands
@@ -35,3 +42,9 @@ class Filter(Layer):
         *bottoms_, selector = bottoms
         index = selector.detach().reshape(-1).nonzero()[:, 0]
         return tuple(x.index_select(0, index) for x in bottoms_)
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        *values, selector = bottoms
+        chosen = graph.cast(graph.reshape(selector, [-1]), np.bool_)
+        for value, top in zip(values, tops):
+            graph.node("Compress", [value, chosen], [top], axis=0)

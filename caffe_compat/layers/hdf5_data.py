@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from caffe_compat import libc_rand
-from caffe_compat.layers.base import Layer, Shape
+from caffe_compat.layers.base import BRINGS_DATA, Layer, Shape
 from caffe_compat.layers.registry import register
 
 
@@ -25,6 +25,7 @@ class HDF5Data(Layer):
     type = "HDF5Data"
     num_bottoms = (0, 0)
     num_tops = (1, None)
+    no_onnx = BRINGS_DATA
 
     def setup(self, shapes: list[Shape]) -> None:
         param = self.param.hdf5_data_param

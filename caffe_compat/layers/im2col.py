@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,12 +14,16 @@ from caffe_compat.layers.base import Layer, Shape
 from caffe_compat.layers.registry import register
 from caffe_compat.layers.spatial import read_window
 
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
+
 
 @register
 class Im2col(Layer):
     """top: (batch, channels * kernel size, output size...), the values that each output of a convolution would see."""
 
     type = "Im2col"
+    no_onnx = "ONNX's Conv, by which it is done, is for 1 to 3 spatial axes"
 
     def setup(self, shapes: list[Shape]) -> None:
         conv = self.param.convolution_param
@@ -45,3 +51,13 @@ class Im2col(Layer):
         first = self.channel_axis + 1
         kernels, outputs = range(first, first + 2 * axes, 2), range(first + 1, first + 2 * axes, 2)
         return x.permute(*range(first), *kernels, *outputs).reshape(top_shape)
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        """A convolution whose kernels are all 0 but for a single 1."""
+        kernel, (channels, *size) = self.window.kernel, graph.sizes(bottoms[0], self.channel_axis)
+        if len(kernel) > 3:
+            self.fail(f"{len(kernel)} spatial axes have no ONNX form: {self.no_onnx}")
+        one_each = np.tile(np.eye(math.prod(kernel), dtype=np.float32), (channels, 1)).reshape(-1, 1, *kernel)
+        flat = graph.reshape(bottoms[0], (-1, channels, *size))
+        columns = graph.node("Conv", [flat, graph.constant(one_each, "one_each")], **self.window.onnx(), group=channels)
+        graph.reshape(columns, graph.dims(tops[0]), tops)

@@ -57,13 +57,18 @@ class InnerProduct(Layer):
 
     def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
         weight, *bias = graph.params(self, "weight", "bias")
-        rows = bottoms[0]
-        if self.first != 1 or len(graph.shape(rows)) != 2:
-            rows = graph.node("Flatten", [rows], axis=self.first)
+        (x,), axes = bottoms, len(graph.dims(bottoms[0]))
+        if self.first > 1:  # a product that leaves the first axes as they are, whatever their sizes
+            rows = x if axes == self.first + 1 else graph.reshape(x, [*[0] * self.first, -1])
+            across = weight if self.transpose else graph.node("Transpose", [weight], perm=[1, 0])
+            product = graph.node("MatMul", [rows, across])
+            graph.give(graph.node("Add", [product, *bias]) if bias else product, tops[0])
+            return
+        rows = x if self.first == 1 and axes == 2 else graph.node("Flatten", [x], axis=self.first)
+        product = graph.node("Gemm", [rows, weight, *bias], transB=int(not self.transpose))
         if self.first == 1:
-            graph.node("Gemm", [rows, weight, *bias], tops, transB=int(not self.transpose))
+            graph.give(product, tops[0])
         else:
-            product = graph.node("Gemm", [rows, weight, *bias], transB=int(not self.transpose))
             graph.reshape(product, graph.dims(tops[0]), tops)
 
     def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor
 
 from caffe_compat.layers.base import Layer, Shape
 from caffe_compat.layers.registry import register
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -24,6 +29,9 @@ class Input(Layer):
         if len(given) == 1:
             given *= tops
         return given or [()] * tops  # without a shape the user reshapes the blob before use
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        """No nodes: the tops are the model's inputs."""
 
     def forward(self, *bottoms: Tensor) -> tuple[Tensor, ...]:
         return ()  # the net leaves the blobs as they are

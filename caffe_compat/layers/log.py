@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from caffe_compat.layers.base import NeuronLayer, Shape
 from caffe_compat.layers.registry import register
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -26,3 +30,8 @@ class Log(NeuronLayer):
     def forward(self, *bottoms: Tensor) -> Tensor:
         param = self.param.log_param
         return torch.log(param.shift + param.scale * bottoms[0]) * self.factor
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        param = self.param.log_param
+        inner = graph.plus(graph.times(bottoms[0], param.scale), param.shift)
+        graph.give(graph.times(graph.node("Log", [inner]), self.factor), tops[0])

@@ -58,7 +58,7 @@ class LRN(Layer):
             graph.node("LRN", [x], tops, size=lrn.local_size, alpha=lrn.alpha, beta=lrn.beta, bias=lrn.k)
             return
         # The mean over the window as a convolution: runtimes do not agree on what AveragePool does with padding.
-        size, channels = lrn.local_size, graph.shape(x)[1]
+        size, channels = lrn.local_size, graph.size(x, 1)
         window = np.full((channels, 1, size, size), lrn.alpha / size**2, np.float32)
         square = graph.node("Mul", [x, x])
         mean = graph.node("Conv", [square, graph.constant(window, "window")], group=channels, pads=[size // 2] * 4)

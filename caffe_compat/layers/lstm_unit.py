@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from caffe_compat.layers.base import Layer, Shape
 from caffe_compat.layers.registry import register
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 def lstm_unit(c: Tensor, gates: Tensor, cont: Tensor) -> tuple[Tensor, Tensor]:
@@ -18,6 +23,15 @@ def lstm_unit(c: Tensor, gates: Tensor, cont: Tensor) -> tuple[Tensor, Tensor]:
     i, f, o, g = gates.chunk(4, -1)
     c = cont * torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
     return c, torch.sigmoid(o) * torch.tanh(c)
+
+
+def lstm_unit_onnx(graph: Graph, c: str, gates: str, cont: str, n: int) -> tuple[str, str]:
+    """``lstm_unit`` as nodes."""
+    i, f, o, g = graph.nodes("Split", [gates, graph.integers([n] * 4, "gates")], 4, axis=-1)
+    kept = graph.node("Mul", [graph.node("Mul", [cont, graph.node("Sigmoid", [f])]), c])
+    added = graph.node("Mul", [graph.node("Sigmoid", [i]), graph.node("Tanh", [g])])
+    c = graph.node("Add", [kept, added])
+    return c, graph.node("Mul", [graph.node("Sigmoid", [o]), graph.node("Tanh", [c])])
 
 
 @register
@@ -38,3 +52,9 @@ class LSTMUnit(Layer):
     def forward(self, *bottoms: Tensor) -> tuple[Tensor, Tensor]:
         cell, gates, cont = bottoms
         return lstm_unit(cell, gates, cont.unsqueeze(-1))
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        cell, gates, cont = bottoms
+        found = lstm_unit_onnx(graph, cell, gates, graph.unsqueeze(cont, [2]), graph.size(cell, 2))
+        for value, top in zip(found, tops):
+            graph.give(value, top)

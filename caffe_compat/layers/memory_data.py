@@ -10,7 +10,7 @@ from torch import Tensor
 from caffe_compat import glog
 from caffe_compat.data.transform import Transformer
 from caffe_compat.errors import CaffeError
-from caffe_compat.layers.base import Layer, Shape
+from caffe_compat.layers.base import BRINGS_DATA, Layer, Shape
 from caffe_compat.layers.registry import register
 
 
@@ -25,6 +25,7 @@ class MemoryData(Layer):
     type = "MemoryData"
     num_bottoms = (0, 0)
     num_tops = (2, 2)
+    no_onnx = BRINGS_DATA
 
     def setup(self, shapes: list[Shape]) -> None:
         param = self.param.memory_data_param

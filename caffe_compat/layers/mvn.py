@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from caffe_compat.layers.base import Gradients, Need, NeuronLayer
 from caffe_compat.layers.registry import register
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -30,6 +34,15 @@ class MVN(NeuronLayer):
             top = top / deviation
             self.saved = (top, deviation)
         return top.view(bottoms[0].shape)
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        param, (x,) = self.param.mvn_param, bottoms
+        axes = range(1 if param.across_channels else 2, len(graph.dims(x)))
+        top = graph.node("Sub", [x, graph.mean(x, axes)])
+        if param.normalize_variance:
+            variance = graph.mean(graph.node("Mul", [top, top]), axes)
+            top = graph.node("Div", [top, graph.plus(graph.node("Sqrt", [variance]), param.eps)])
+        graph.give(top, tops[0])
 
     def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
         """Caffe leaves eps out of the derivative: (d - mean(d) - top * mean(d * top)) / deviation."""

@@ -132,7 +132,7 @@ class Pooling(Layer):
         return (sides[0][:, None] * sides[1]).to(x)
 
     def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
-        for value, top in zip(self.pooled(graph, *bottoms, mask=len(tops) > 1), tops):
+        for value, top in zip(self.pooled(graph, bottoms[0], mask=len(tops) > 1), tops):
             graph.give(value, top)
 
     def pooled(self, graph: Graph, x: str, mask: bool = False) -> list[str]:

@@ -13,7 +13,7 @@ from caffe_compat import glog, rng
 from caffe_compat.data.batches import Batch, BatchReader, State
 from caffe_compat.data.prefetch import Prefetcher
 from caffe_compat.errors import CaffeError
-from caffe_compat.layers.base import Layer, Shape
+from caffe_compat.layers.base import BRINGS_DATA, Layer, Shape
 
 
 class PrefetchingLayer(Layer):
@@ -22,11 +22,14 @@ class PrefetchingLayer(Layer):
     A thread keeps ``data_param.prefetch`` batches ready, whatever the layer's type.
     """
 
+    type: ClassVar[Any]
     num_bottoms = (0, 0)
     num_tops = (2, 2)
+    no_onnx = BRINGS_DATA
     field: ClassVar[str]  # of LayerParameter, with source and batch_size
     source: ClassVar[str]  # what ``source`` is the path of
     log_place: ClassVar[str]  # file and line of Caffe's source that logs the size of the output
+    _batches: Prefetcher[Batch] | None = None
 
     @abstractmethod
     def open(self) -> BatchReader:
@@ -40,9 +43,13 @@ class PrefetchingLayer(Layer):
         """The layer's own parameters."""
         return getattr(self.param, self.field)
 
-    def setup(self, shapes: list[Shape]) -> None:
+    def check_source(self) -> None:
+        """Fail unless the prototxt says where to read."""
         if not self.settings.source:
             self.fail(f"{self.field}.source is missing: the path of {self.source}")
+
+    def setup(self, shapes: list[Shape]) -> None:
+        self.check_source()
         if self.settings.batch_size < 1:
             self.fail(f"{self.field}.batch_size: 0; expected at least 1")
         if self.param.data_param.prefetch < 1:
@@ -50,26 +57,31 @@ class PrefetchingLayer(Layer):
         with self.naming():
             self.reader = self.open()
             # Caffe seeds a generator for the transformer twice, then one that its prefetching thread never uses.
-            self.reader.transformer.init_rng()
+            if not self.compat.unseeded_rand:
+                self.reader.transformer.init_rng(self.settings.batch_size)
             self.begin(self.reader)
             self._shape: Shape = (self.settings.batch_size, *self.reader.first_shape())
         glog.info(self.log_place, f"output data size: {','.join(map(str, self._shape))}")
-        self.reader.transformer.init_rng()
+        self.reader.transformer.init_rng(self.settings.batch_size)
         rng.main().next_u32()
-        self._start(self.reader.state())
+        self._state = self.reader.state()
+        if not self.compat.unseeded_rand:
+            self._start()
 
-    def _start(self, state: State) -> None:
-        """Start prefetching; ``state``: the reader's, behind the last batch delivered."""
-        self._state = state
-        self._batches: Prefetcher[Batch] = Prefetcher(self.reader.read, self.param.data_param.prefetch)
+    def _start(self) -> None:
+        """Start prefetching. Layers that share a rand() wait for the first forward, when all have set theirs aside."""
+        self._batches = Prefetcher(self.reader.read, self.param.data_param.prefetch)
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         return [self._shape, self._shape[:1]][: len(self.param.top)]
 
     def forward(self, *bottoms: Tensor) -> tuple[Tensor, ...]:
-        if not self._batches.alive:
+        if self._batches is None:
+            self._start()
+        elif not self._batches.alive:
             self.load_data_state(self._state)  # a forked child reads for itself, from where its parent stood
         self.reader.device = self.device
+        assert self._batches is not None
         with self.naming():
             batch = self._batches.get()
         self._state = batch.state
@@ -93,11 +105,12 @@ class PrefetchingLayer(Layer):
         with self.naming():
             self.reader = self.open()
             self.reader.load_state(state)
-        self._start(state)
+        self._state = state
+        self._start()
 
     def close(self) -> None:
         """Stop prefetching and close the source."""
-        if self._batches.alive:  # a forked child leaves its parent's thread and database alone
+        if self._batches is not None and self._batches.alive:  # a forked child leaves its parent's thread alone
             self._batches.close()
             self.reader.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -10,6 +11,9 @@ from torch import Tensor
 from caffe_compat.layers.base import NeuronLayer, Shape
 from caffe_compat.layers.registry import register
 from caffe_compat.proto import caffe_pb2
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -31,3 +35,7 @@ class PReLU(NeuronLayer):
         if math.prod(slope.shape) > 1:
             slope = slope.view(-1, *[1] * (x.dim() - 2))
         return torch.where(x > 0, x, slope * x)
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        ones = 0 if self.param.prelu_param.channel_shared else len(graph.dims(bottoms[0])) - 2
+        graph.node("PRelu", [*bottoms, *graph.params(self, "slope", ones=ones)], tops)

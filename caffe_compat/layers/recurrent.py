@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from caffe_compat.fillers import fill
 from caffe_compat.layers.base import Layer, Shape
-from caffe_compat.layers.lstm_unit import lstm_unit
+from caffe_compat.layers.lstm_unit import lstm_unit, lstm_unit_onnx
 from caffe_compat.layers.registry import register
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 class Recurrent(Layer):
@@ -27,6 +30,7 @@ class Recurrent(Layer):
     num_bottoms = (2, None)
     num_tops = (1, None)
     no_gradient = (1,)
+    time_major = True
     num_states: ClassVar[int]  # hidden state, and cell state if there is one
     gates: ClassVar[int]  # rows of the weights, in units of num_output
 
@@ -64,6 +68,10 @@ class Recurrent(Layer):
             self.fail(f"cont has shape {list(shapes[1])}; expected {[time, batch]}, the first axes of x")
         if self.static and shapes[2][0] != batch:
             self.fail(f"the static input has shape {list(shapes[2])}; expected a batch of {batch} first")
+        if self.param.recurrent_param.expose_hidden:
+            for shape in shapes[-self.num_states :]:
+                if shape != (1, batch, n):
+                    self.fail(f"an exposed state has shape {list(shape)}; expected {[1, batch, n]}")
         return [(time, batch, n), *[(1, batch, n)] * (len(self.param.top) - 1)]
 
     def forward(self, *bottoms: Tensor) -> tuple[Tensor, ...]:
@@ -88,11 +96,51 @@ class Recurrent(Layer):
         # Caffe's backward starts below the exposed states, so whatever gradient their tops have is not looked at.
         return torch.stack(outputs), *([state.detach().unsqueeze(0) for state in states] if exposed else [])
 
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        """A Scan over the time. ONNX's own LSTM and RNN know no cont, which may begin a sequence at any step."""
+        (x, cont), param = bottoms[:2], self.param.recurrent_param
+        weight, bias, *params = graph.params(self, *self.param_hints())
+        rows = x if len(graph.dims(x)) == 3 else graph.reshape(x, [0, 0, -1])
+        inputs = graph.node("MatMul", [rows, graph.node("Transpose", [weight], perm=[1, 0])])
+        inputs = graph.node("Add", [inputs, bias])
+        if self.static:
+            static = graph.node("Gemm", [graph.node("Flatten", [bottoms[2]]), params.pop(0)], transB=1)
+            inputs = graph.node("Add", [inputs, static])
+        if param.expose_hidden:
+            axis = graph.integers([0], "axis")
+            initial = [graph.node("Squeeze", [state, axis]) for state in bottoms[-self.num_states :]]
+        else:
+            batch = graph.node("Shape", [cont], start=1)
+            shape = graph.node("Concat", [batch, graph.integers([param.num_output], "num_output")], axis=0)
+            initial = [graph.node("ConstantOfShape", [shape])] * self.num_states
+        states, inside = [graph.value("state") for _ in initial], (graph.value("inputs"), graph.value("cont"))
+        outputs: list[str] = []
+        with graph.body(self.name, [*states, *inside], outputs) as body:
+            after, output = self.step_onnx(graph, states, *inside, params)
+            outputs += [*after, graph.node("Identity", [output])]
+        scanned = [inputs, graph.unsqueeze(cont, [2])]
+        *last, top = graph.nodes("Scan", [*initial, *scanned], self.num_states + 1, body=body, num_scan_inputs=2)
+        graph.give(top, tops[0])
+        for state, exposed in zip(last, tops[1:]):
+            graph.give(graph.unsqueeze(state, [0]), exposed)
+
+    def param_hints(self) -> list[str]:
+        """Names of the parameters' constants."""
+        return ["weight", "bias", *(["static"] if self.static else []), *self.step_hints]
+
+    step_hints: ClassVar[tuple[str, ...]]  # those of the parameters used at every step
+
     state: list[Tensor] | None
 
     @abstractmethod
     def step(self, states: list[Tensor], inputs: Tensor, cont: Tensor) -> tuple[list[Tensor], Tensor]:
         """One time step: the states (batch, n) and the output that follow."""
+
+    @abstractmethod
+    def step_onnx(
+        self, graph: Graph, states: list[str], inputs: str, cont: str, params: list[str]
+    ) -> tuple[list[str], str]:
+        """``step`` as nodes."""
 
 
 @register
@@ -105,10 +153,19 @@ class LSTM(Recurrent):
     type = "LSTM"
     num_states = 2
     gates = 4
+    step_hints = ("weight_h",)
 
     def step(self, states: list[Tensor], inputs: Tensor, cont: Tensor) -> tuple[list[Tensor], Tensor]:
         h, c = states
         c, h = lstm_unit(c, inputs + (cont * h) @ self.params[-1].t(), cont)
+        return [h, c], h
+
+    def step_onnx(
+        self, graph: Graph, states: list[str], inputs: str, cont: str, params: list[str]
+    ) -> tuple[list[str], str]:
+        h, c = states
+        gates = graph.node("Gemm", [graph.node("Mul", [cont, h]), *params, inputs], transB=1)
+        c, h = lstm_unit_onnx(graph, c, gates, cont, self.param.recurrent_param.num_output)
         return [h, c], h
 
 
@@ -122,6 +179,7 @@ class RNN(Recurrent):
     type = "RNN"
     num_states = 1
     gates = 1
+    step_hints = ("weight_h", "weight_o", "bias_o")
 
     def _add_step_params(self, n: int) -> None:
         super()._add_step_params(n)
@@ -132,3 +190,10 @@ class RNN(Recurrent):
         w_h, w_o, b_o = list(self.params)[-3:]
         h = torch.tanh(inputs + (cont * states[0]) @ w_h.t())
         return [h], torch.tanh(h @ w_o.t() + b_o)
+
+    def step_onnx(
+        self, graph: Graph, states: list[str], inputs: str, cont: str, params: list[str]
+    ) -> tuple[list[str], str]:
+        w_h, w_o, b_o = params
+        h = graph.node("Tanh", [graph.node("Gemm", [graph.node("Mul", [cont, *states]), w_h, inputs], transB=1)])
+        return [h], graph.node("Tanh", [graph.node("Gemm", [h, w_o, b_o], transB=1)])

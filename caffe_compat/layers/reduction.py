@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from caffe_compat.layers.base import Layer, Shape
 from caffe_compat.layers.registry import register
 from caffe_compat.proto import caffe_pb2
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -32,3 +36,18 @@ class Reduction(Layer):
             rows = rows.square()
         coeff = param.coeff / rows.shape[1] if param.operation == kinds.MEAN else param.coeff
         return rows.sum(1).mul(coeff).view(bottoms[0].shape[: self.first])
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        param, kinds, (x,) = self.param.reduction_param, caffe_pb2.ReductionParameter, bottoms
+        axes = range(self.first, len(graph.dims(x)))
+        if param.operation == kinds.ASUM:
+            x = graph.node("Abs", [x])
+        elif param.operation == kinds.SUMSQ:
+            x = graph.node("Mul", [x, x])
+        if not axes:
+            total = x
+        elif param.operation == kinds.MEAN:
+            total = graph.node("ReduceMean", [x], axes=axes, keepdims=0)
+        else:
+            total = graph.node("ReduceSum", [x, graph.integers(axes, "axes")], keepdims=0)
+        graph.give(graph.times(total, param.coeff), tops[0])

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from caffe_compat.layers.base import Layer, Shape
 from caffe_compat.layers.registry import register
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -48,3 +52,6 @@ class Reshape(Layer):
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         return bottoms[0].reshape(self.reshape([tuple(bottoms[0].shape)])[0])
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        graph.reshape(bottoms[0], graph.dims(tops[0]), tops)

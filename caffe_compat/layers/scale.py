@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor
 
 from caffe_compat import net_log
@@ -9,6 +11,9 @@ from caffe_compat.layers.base import Layer, Shape
 from caffe_compat.layers.broadcast import check_fit, check_second_bottom, covered_axes, spread
 from caffe_compat.layers.registry import register
 from caffe_compat.proto import caffe_pb2
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -44,3 +49,13 @@ class Scale(Layer):
         x, scale = bottoms if len(bottoms) > 1 else (bottoms[0], self.params[0])
         top = x * spread(scale, self.first, x)
         return top + spread(self.params[-1], self.first, x) if self.param.scale_param.bias_term else top
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        axes = len(graph.dims(bottoms[0])) - self.first
+        if len(bottoms) > 1:
+            rank = len(graph.dims(bottoms[1]))
+            scale, bias = graph.unsqueeze(bottoms[1], range(rank, axes)), graph.params(self, "bias", ones=axes - rank)
+        else:
+            scale, *bias = graph.params(self, "scale", "bias", ones=axes - self.params[0].dim())
+        y = graph.node("Mul", [bottoms[0], scale])
+        graph.give(graph.node("Add", [y, *bias]) if bias else y, tops[0])

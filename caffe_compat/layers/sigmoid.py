@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from caffe_compat.layers.base import Gradients, Need, NeuronLayer
 from caffe_compat.layers.registry import register
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -21,6 +25,9 @@ class Sigmoid(NeuronLayer):
         (x,) = bottoms
         self.saved = torch.sigmoid_(x) if self.in_place else torch.sigmoid(x)
         return self.saved
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        graph.node("Sigmoid", bottoms, tops)
 
     def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
         return [torch.ops.aten.sigmoid_backward(diffs[0], self.saved)], []

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from caffe_compat.layers.base import Gradients, Layer, Need, Shape
 from caffe_compat.layers.registry import register
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -23,6 +27,9 @@ class Silence(Layer):
 
     def forward(self, *bottoms: Tensor) -> tuple[Tensor, ...]:
         return ()
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        """No top, so nothing to compute."""
 
     def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
         return [None] * len(need.bottoms), []

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
+import numpy as np
 from torch import Tensor
 
 from caffe_compat.layers.base import Layer, Shape
 from caffe_compat.layers.registry import register
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -45,3 +50,10 @@ class Slice(Layer):
     def forward(self, *bottoms: Tensor) -> tuple[Tensor, ...]:
         parts = bottoms[0].split(self._sizes(bottoms[0].shape[self.along]), self.along)
         return tuple(part.contiguous() for part in parts)
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        begin = 0
+        for top in tops:
+            end = np.iinfo(np.int64).max if top == tops[-1] else begin + graph.size(top, self.along)
+            graph.give(graph.slice(bottoms[0], self.along, begin, end), top)
+            begin = end

@@ -22,6 +22,10 @@ class Window:
         """Pixels that a dilated kernel spans."""
         return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation))
 
+    def onnx(self) -> dict[str, Any]:
+        """The attributes of ONNX operators that say the same."""
+        return {"kernel_shape": self.kernel, "strides": self.stride, "pads": self.pad * 2, "dilations": self.dilation}
+
     def convolved(self, size: Shape) -> Shape:
         """Output size of a convolution: floor((size + 2 pad - extent) / stride) + 1."""
         rows = zip(size, self.pad, self.extent, self.stride)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -11,6 +11,9 @@ from caffe_compat.layers.base import Layer, Shape
 from caffe_compat.layers.pooling import Pooling
 from caffe_compat.layers.registry import register
 from caffe_compat.proto import caffe_pb2
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -59,3 +62,11 @@ class SPP(Layer):
 
         tops = [apply(pool, [x])[0] for pool in self.levels(tuple(x.shape))]
         return tops[0] if len(tops) == 1 else torch.cat([top.flatten(1) for top in tops], 1)
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        (x,) = bottoms
+        levels = [pool.pooled(graph, x)[0] for pool in self.levels((1, *graph.sizes(x, 1)))]
+        if len(levels) == 1:
+            graph.give(levels[0], tops[0])
+        else:
+            graph.node("Concat", [graph.node("Flatten", [level]) for level in levels], tops, axis=1)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import numpy as np
 from torch import Tensor
 
 from caffe_compat.layers.base import NeuronLayer
 from caffe_compat.layers.registry import register
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -17,3 +23,7 @@ class Threshold(NeuronLayer):
     def forward(self, *bottoms: Tensor) -> Tensor:
         (x,) = bottoms
         return (x > self.param.threshold_param.threshold).to(x.dtype)
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        threshold = graph.constant(np.float32(self.param.threshold_param.threshold), "threshold")
+        graph.give(graph.cast(graph.node("Greater", [*bottoms, threshold]), np.float32), tops[0])

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor
 
 from caffe_compat.layers.base import Layer, Shape
 from caffe_compat.layers.registry import register
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import Graph
 
 
 @register
@@ -29,3 +34,8 @@ class Tile(Layer):
         repeats = [1] * x.dim()
         repeats[self.along] = self.param.tile_param.tiles
         return x.repeat(repeats)
+
+    def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        repeats = [1] * len(graph.dims(bottoms[0]))
+        repeats[self.along] = self.param.tile_param.tiles
+        graph.node("Tile", [*bottoms, graph.integers(repeats, "repeats")], tops)
