@@ -55,15 +55,14 @@ def parse(words: str) -> Compat:
     version, *others = words.split(",")
     if version not in ("1.0", "2014"):
         raise CaffeError(f"compat: {version!r}, expected 1.0 or 2014, perhaps followed by ,SWITCH or ,-SWITCH")
-    compat = Compat(**dict.fromkeys(SWITCHES, version == "2014"))
+    switches: dict[str, Any] = dict.fromkeys(SWITCHES, version == "2014")
     for word in others:
         name = word.removeprefix("-")
         if name not in SWITCHES:
             near = difflib.get_close_matches(name, SWITCHES, n=1, cutoff=0)
             raise CaffeError(f"compat: unknown switch {name!r}; did you mean {near[0]!r}? All: {', '.join(SWITCHES)}")
-        changed: dict[str, Any] = {name: not word.startswith("-")}
-        compat = replace(compat, **changed)
-    return compat
+        switches[name] = not word.startswith("-")
+    return Compat(**switches)
 
 
 @contextmanager

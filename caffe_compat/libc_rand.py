@@ -6,6 +6,9 @@ from collections import deque
 from collections.abc import MutableSequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 class LibcRand:
     """glibc's additive feedback generator: r[i] = r[i-3] + r[i-31] mod 2^32, of which rand() gives the upper 31 bits.
@@ -28,6 +31,14 @@ class LibcRand:
         self._last.append(value)
         return value >> 1
 
+    def get_state(self) -> list[int]:
+        """The 31 numbers that the next ones follow from."""
+        return list(self._last)
+
+    def set_state(self, state: list[int]) -> None:
+        """Go on from what ``get_state`` gave."""
+        self._last = deque(state, maxlen=31)
+
     def shuffle(self, items: MutableSequence[Any]) -> None:
         """Shuffle in place as libstdc++'s ``std::random_shuffle``."""
         for i in range(1, len(items)):
@@ -36,3 +47,30 @@ class LibcRand:
 
 
 process = LibcRand()  # the one of this process, which all layers share
+
+
+class RandShare:
+    """One layer's part of an unseeded ``rand()``: numbers set aside when it is built, then those of all.
+
+    In 2014 a layer fetched its first batch while the nets were being built, so its draws come before those of any layer
+    behind it.
+    """
+
+    def __init__(self, common: LibcRand, aside: int) -> None:
+        self._common = common
+        self._aside = deque(common.rand() for _ in range(aside))
+
+    def next_u32(self) -> int:
+        return self._aside.popleft() if self._aside else self._common.rand()
+
+    def get_state(self) -> NDArray[np.uint32]:
+        """Both parts, for ``set_state``."""
+        return np.array([len(self._aside), *self._aside, *self._common.get_state()], np.uint32)
+
+    def set_state(self, state: NDArray[np.uint32]) -> None:
+        """Go on from a state; ValueError if it is none."""
+        values = np.asarray(state).astype(np.uint32).tolist()
+        if len(values) < 1 or len(values) != 1 + values[0] + 31:
+            raise ValueError("not a state of an unseeded rand()")
+        self._aside = deque(values[1 : 1 + values[0]])
+        self._common.set_state(values[1 + values[0] :])

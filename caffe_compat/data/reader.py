@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from caffe_compat import glog
-from caffe_compat.data.batches import Batch, BatchReader, State, restored
+from caffe_compat.data.batches import Batch, BatchReader, State
 from caffe_compat.data.datum import AS_STORED, Buffer, parse
 from caffe_compat.data.db import Database
 from caffe_compat.data.transform import Transformer
@@ -58,7 +58,7 @@ class ImageReader(BatchReader, Generic[Item]):
         return Batch(data, labels, places, self.state())
 
     def state(self) -> State:
-        generator = self.transformer.rng
+        generator = self.transformer.rng if self.transformer.random else None
         return {"records": self._records, "rng": generator.get_state() if generator else None}
 
     def load_state(self, state: State) -> None:
@@ -66,7 +66,7 @@ class ImageReader(BatchReader, Generic[Item]):
         if (place is not None) != self.transformer.random:
             raise CaffeError("state of the data: saved by a layer with another crop_size or mirror")
         if place is not None:
-            self.transformer.rng = restored(place)
+            self.transformer.load_rng(place)
         self._records = state["records"]
 
     def _shape(self, item: Item, image: NDArray) -> tuple[int, int, int]:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from caffe_compat import glog, rng
+from caffe_compat import compat, glog, rng
 from caffe_compat.data.datum import AS_STORED, COLOR, GRAY
 from caffe_compat.data.mean import read_mean
 from caffe_compat.errors import CaffeError
+from caffe_compat.libc_rand import RandShare
 from caffe_compat.proto import caffe_pb2
 
 
@@ -37,10 +37,11 @@ class Transformer:
         self.crop: int = param.crop_size
         self.random_crop = bool(self.crop) and phase == caffe_pb2.TRAIN
         self.mirror: bool = param.mirror  # at random, in both phases
-        self.random = self.random_crop or self.mirror
         self.scale = np.float32(param.scale)
         self.mode = _decoding(param)
-        self.rng: rng.Rng | None = None
+        self.compat = compat.active()
+        self.random_first = 0  # images to come that are cropped at random in any phase
+        self.rng: rng.Rng | RandShare | None = None
         self._means: dict[torch.device, Tensor] = {}
         self.mean_file: str = param.mean_file
         self.mean_values = np.array(param.mean_value, np.float32)
@@ -51,9 +52,35 @@ class Transformer:
             self.mean = read_mean(self.mean_file)
             self.mirrored_mean = np.ascontiguousarray(self.mean[:, :, ::-1])
 
-    def init_rng(self) -> None:
-        """Seed the transformer's own generator from the main one, if it will be needed at all."""
-        self.rng = rng.Rng(rng.main().next_u32()) if self.random else None
+    @property
+    def random(self) -> bool:
+        """Whether something is left to chance."""
+        return self.random_crop or self.mirror or self.random_first > 0
+
+    def init_rng(self, batch_size: int = 1) -> None:
+        """Seed the transformer's own generator from the main one, if it will be needed at all.
+
+        That of 2014 was the C library's, which nobody seeded, and the first batch was fetched at once; at that time
+        every layer was in TRAIN phase.
+        """
+        if self.compat.random_first_test_batch and self.crop and not self.random_crop:
+            self.random_first = batch_size
+        if not self.random:
+            self.rng = None
+        elif self.compat.unseeded_rand:
+            cropped = self.random_crop or self.random_first
+            self.rng = RandShare(self.compat.rand, batch_size * (2 * bool(cropped) + self.mirror))
+        else:
+            self.rng = rng.Rng(rng.main().next_u32())
+
+    def load_rng(self, place: Any) -> None:
+        """Go on from a state of the generator. CaffeError if it is none."""
+        generator = RandShare(self.compat.rand, 0) if self.compat.unseeded_rand else rng.Rng(0)
+        try:
+            generator.set_state(place)
+        except (ValueError, AttributeError) as error:
+            raise CaffeError(f"state of the data: {error}") from None
+        self.rng = generator
 
     def shape(self, image: Sequence[int]) -> tuple[int, int, int]:
         """Output's shape for an image's shape. CaffeError if crop or mean do not fit it."""
@@ -72,16 +99,26 @@ class Transformer:
 
     def draw(self, image: Sequence[int]) -> Placement:
         """Decide about the next image, of the given shape."""
-        mirror = self.mirror and self._random(2) == 1
-        top = left = 0
-        if self.crop:
-            down, right = image[1] - self.crop, image[2] - self.crop
-            if self.random_crop:
-                top = self._random(down + 1)
-                left = self._random(right + 1)
-            else:
-                top, left = down // 2, right // 2
-        return Placement(mirror, top, left)
+        if self.compat.unseeded_rand:
+            top, left = self._offsets(image)
+            return Placement(self._flip(), top, left)
+        mirror = self._flip()
+        return Placement(mirror, *self._offsets(image))
+
+    def _flip(self) -> bool:
+        return self.mirror and self._random(2) == 1
+
+    def _offsets(self, image: Sequence[int]) -> tuple[int, int]:
+        """First row and column of the crop."""
+        if not self.crop:
+            return 0, 0
+        down, right = image[1] - self.crop, image[2] - self.crop
+        if not self.random_crop and not self.random_first:
+            return down // 2, right // 2
+        self.random_first = max(0, self.random_first - 1)
+        if self.compat.crop_below_margin:
+            return self._random(max(1, down)), self._random(max(1, right))
+        return self._random(down + 1), self._random(right + 1)
 
     def _random(self, n: int) -> int:
         assert self.rng is not None
@@ -92,6 +129,8 @@ class Transformer:
         channels, height, width = out.shape
         np.copyto(out, image[:, at.top : at.top + height, at.left : at.left + width])
         if at.mirror:
+            import cv2
+
             rows = out.reshape(channels * height, width)
             cv2.flip(rows, 1, rows)  # several times faster than numpy's negative stride
 

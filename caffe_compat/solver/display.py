@@ -9,6 +9,13 @@ import numpy as np
 from torch import Tensor
 
 
+def scores(values: Mapping[str, Tensor]) -> Iterator[str]:
+    """The lines of 2014: all numbers of all output blobs, counted through, e.g. ``Test score #1: 1.74482``."""
+    numbers = [number for value in values.values() for number in value.detach().cpu().numpy().ravel()]
+    for index, number in enumerate(numbers):
+        yield f"Test score #{index}: {number:g}"
+
+
 def outputs(net: Any, values: Mapping[str, Tensor], kind: str) -> Iterator[str]:
     """One line for each number of each output blob, e.g. ``    Test net output #1: loss = 0.5 (* 2 = 1 loss)``.
 

@@ -71,16 +71,16 @@ class Optimizer:
                 self._moving.append((learnable, history))
 
     @torch.no_grad()
-    def update(self, iteration: int, display: bool) -> None:
+    def update(self, iteration: int, shown_as: int | None = None) -> None:
         """Apply the accumulated gradients; afterwards the diffs hold what was subtracted from the weights.
 
         Args:
-            iteration: number of updates done before this one.
-            display: print the learning rate.
+            iteration: the one whose rate counts: the number of updates done before this one.
+            shown_as: print the rate, as that of this iteration.
         """
         rate = self.policy.rate(iteration)
-        if display:
-            glog.info("sgd_solver.cpp:112", f"Iteration {iteration}, lr = {rate:g}")
+        if shown_as is not None:
+            glog.info("sgd_solver.cpp:112", f"Iteration {shown_as}, lr = {rate:g}")
         self._clip()
         self.rule.begin(iteration)
         for learnable, history in self._moving:

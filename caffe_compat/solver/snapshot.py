@@ -34,13 +34,16 @@ def check_prefix(param: Any, source: str) -> None:
 def write(solver: Solver) -> str:
     """Write ``<snapshot_prefix>_iter_<iter>`` with Caffe's extensions; returns the path of the state.
 
+    In 2014 the weights had no extension.
+
     Both files are complete on the disk before either gets its name, and the state gets its name last: where there is
     a state, its weights are there too. Whatever fails, earlier snapshots stay, and nothing half-written is left.
     """
     param = solver.param
     hdf5 = param.snapshot_format == caffe_pb2.SolverParameter.HDF5
     base, suffix = f"{param.snapshot_prefix}_iter_{solver.iter}", ".h5" if hdf5 else ""
-    model, state_path = Path(f"{base}.caffemodel{suffix}"), Path(f"{base}.solverstate{suffix}")
+    extension = "" if solver.compat.snapshot_names_2014 else ".caffemodel"
+    model, state_path = Path(f"{base}{extension}{suffix}"), Path(f"{base}.solverstate{suffix}")
     ready = Path(f"{base}.new.caffemodel{suffix}")
     if hdf5:
         glog.info("solver.cpp:474", f"Snapshotting to HDF5 file {model}")

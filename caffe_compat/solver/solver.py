@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from caffe_compat import glog, rng
+from caffe_compat import compat, glog, rng
 from caffe_compat.errors import CaffeError
 from caffe_compat.host_memory import reuse_blobs
 from caffe_compat.net import Net
@@ -54,6 +54,7 @@ class Solver:
     ) -> None:
         self.source = os.fspath(param if isinstance(param, (str, os.PathLike)) else source)
         self.param = read_solver(self.source) if isinstance(param, (str, os.PathLike)) else param
+        self.compat = compat.active()
         self._net_class, self._device = net_class, device
         reuse_blobs()
         glog.info("solver.cpp:45", f"Initializing solver from parameters: \n{format_text(self.param).rstrip()}")
@@ -69,7 +70,7 @@ class Solver:
         self.optimizer = Optimizer(self.param, self.net, self.source)
         self.iter = 0
         self._requests: deque[str] = deque()
-        self._stopped = False
+        self._stopped = self._restored = False
         self._callbacks: list[tuple[Callable[[], None], Callable[[], None]]] = []
         self._smoothed = SmoothedLoss(self.param.average_loss)
         glog.info("solver.cpp:57", "Solver scaffolding done.")
@@ -100,7 +101,7 @@ class Solver:
         if self._stopped:
             glog.info("solver.cpp:311", "Optimization stopped early.")
             return
-        if self._due(self.param.display):
+        if self._due(self.param.display) and not self.compat.log_2014:
             self._smoothed.add(self.net.forward_layers())
             glog.info("solver.cpp:327", f"Iteration {self.iter}, loss = {self._smoothed.value:g}")
         if self._due(self.param.test_interval):
@@ -116,7 +117,9 @@ class Solver:
         stop = self.iter + iterations
         while self.iter < stop:
             self.net.clear_param_diffs()
-            if self._due(param.test_interval) and (self.iter or param.test_initialization):
+            if self.iter == 0 and self.compat.snapshot_at_0 and not self._restored:
+                self.snapshot()
+            if self._due(param.test_interval) and (self.iter or self._tests_at_0):
                 self.test_all()
                 if self._stopped:
                     return
@@ -124,7 +127,7 @@ class Solver:
                 on_start()
             self.net.debug_info = param.debug_info and self._due(param.display)
             self._smoothed.add(self._forward_backward())
-            if self._due(param.display):
+            if self._due(param.display) and not self.compat.log_2014:
                 self._display()
             for _, on_gradients in self._callbacks:
                 on_gradients()
@@ -149,7 +152,17 @@ class Solver:
 
     def apply_update(self) -> None:
         """Change the weights by the gradients at hand, and count the iteration."""
-        self.optimizer.update(self.iter, display=self._due(self.param.display))
+        if not self.compat.log_2014:
+            self._update(self.iter if self._due(self.param.display) else None)
+        elif self.param.display and (self.iter + 1) % self.param.display == 0:
+            self._update(self.iter + 1)
+            glog.info("solver.cpp:74", f"Iteration {self.iter}, loss = {self._smoothed.value:g}")
+        else:
+            self._update(None)
+
+    def _update(self, shown_as: int | None) -> None:
+        """``shown_as``: the iteration in the line that says the rate, None for no line."""
+        self.optimizer.update(self.iter + self.compat.lr_counts_from_1, shown_as)
         self.iter += 1
 
     def _restart_timer(self) -> None:
@@ -184,8 +197,15 @@ class Solver:
             if not self._stopped:
                 self._test(i)
 
+    @property
+    def _tests_at_0(self) -> bool:
+        return bool(self.param.test_initialization) and not self.compat.no_test_at_0
+
     def _test(self, index: int) -> None:
-        glog.info("solver.cpp:347", f"Iteration {self.iter}, Testing net (#{index})")
+        if self.compat.log_2014:
+            glog.info("solver.cpp:96", f"Iteration {self.iter}, Testing net")
+        else:
+            glog.info("solver.cpp:347", f"Iteration {self.iter}, Testing net (#{index})")
         net = self.test_nets[index]
         net.share_with(self.net)
         scores = run_test(net, self.param.test_iter[index], self._interrupted)
@@ -194,6 +214,10 @@ class Solver:
             return
         if self.param.test_compute_loss:
             glog.info("solver.cpp:401", f"Test loss: {float(scores.loss):g}")
+        if self.compat.log_2014:
+            for line in display.scores(scores.outputs):
+                glog.info("solver.cpp:123", line)
+            return
         for line in display.outputs(net, scores.outputs, "Test"):
             glog.info("solver.cpp:414", line)
 
@@ -215,3 +239,4 @@ class Solver:
     def restore(self, path: str | os.PathLike[str]) -> None:
         """Go on from a ``.solverstate`` or ``.solverstate.h5``, Caffe's or ours. Data start at their first record."""
         snapshot.restore(self, Path(path))
+        self._restored = True

@@ -231,7 +231,7 @@ def test_log_lines(golden_root: Path, tmp_path: Path) -> None:
     layer.forward()
     layer.close()
     glog.detach(handler)
-    lines = [line.split(" ", 3)[3].strip() for line in (tmp_path / "log").read_text().splitlines()]
+    lines = [line.split(maxsplit=3)[3] for line in (tmp_path / "log").read_text().splitlines()]
     assert lines[:4] == [
         "db_lmdb.cpp:35] Opened lmdb data/lmdb_32",
         "data_transformer.cpp:25] Loading mean file from: data/mean_32.binaryproto",

@@ -53,7 +53,7 @@ def test_squares_of_weight_decay_count_where_nothing_learns(tiny: Tiny, kind: st
     solver = tiny(f'type: "{kind}" momentum: {0.9 if kind == "SGD" else 0} weight_decay: 0.5')
     frozen = next(p for p in solver.net.learnable if p.lr_mult == 0)
     frozen.parameter.data.fill_(2.0)
-    solver.optimizer.update(0, display=False)
+    solver.optimizer.update(0)
     assert bool(solver.optimizer.history[3].any()) == moves
     assert (frozen.parameter == 2.0).all()
 
@@ -71,7 +71,7 @@ def test_momentum_from_a_state_moves_a_frozen_parameter(tiny: Tiny) -> None:
 def test_no_gradient_means_zero_gradient(tiny: Tiny) -> None:
     solver = tiny()
     before = weights(solver)
-    solver.optimizer.update(0, display=False)
+    solver.optimizer.update(0)
     np.testing.assert_allclose(weights(solver)["fc10"], before["fc10"] * (1 - 0.1 * 0.001), rtol=1e-6)
 
 
