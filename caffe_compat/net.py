@@ -353,14 +353,16 @@ class Net(nn.Module):
 
     def share_with(self, other: Net) -> None:
         """Use the parameters of the layers of the same name in ``other``, without a copy."""
-        theirs = {layer.name: layer for layer in other.layers}
-        for layer in self.layers:
-            if layer.name in theirs:
-                source = theirs[layer.name]
-                if [p.shape for p in layer.params] != [p.shape for p in source.params]:
-                    layer.fail("cannot share weights: number or shapes of the parameters differ")
-                for mine, its in zip(layer.params, source.params):
-                    mine.data = its.data
+        layers = {layer.name: layer for layer in self.layers}
+        for source in other.layers:
+            layer = layers.get(source.name)
+            if layer is None:
+                net_log.ignoring(source)
+                continue
+            if [p.shape for p in layer.params] != [p.shape for p in source.params]:
+                layer.fail("cannot share weights: number or shapes of the parameters differ")
+            for mine, its in zip(layer.params, source.params):
+                mine.data = its.data
 
 
 def _check_count(layer: Layer, side: str, count: int, limits: tuple[int, int | None]) -> None:

@@ -73,6 +73,11 @@ def sharing(name: str, owner: LearnableParam) -> None:
     glog.info("net.cpp:467", f"Sharing parameters '{name}' {whose}")
 
 
+def ignoring(layer: Layer) -> None:
+    """A layer of the train net whose weights the test net has no use for."""
+    glog.info("net.cpp:678", f"Ignoring source layer {layer.name}")
+
+
 def planned(layer: Layer, needed: bool) -> None:
     """Whether backward will run a layer, ``force_backward`` aside."""
     if needed:

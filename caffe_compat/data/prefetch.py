@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import atexit
+import itertools
 import os
 import threading
 import weakref
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Generic, TypeVar
+
+from caffe_compat import glog
 
 Item = TypeVar("Item")
 
@@ -42,6 +45,8 @@ class Prefetcher(Generic[Item]):
     def get(self) -> Item:
         """The next item; waits for it."""
         if self._error is None:
+            if self._ready.empty() and next(_waits) % SHOWN_WAITS == 0:
+                glog.info("blocking_queue.cpp:49", "Waiting for data")
             item = self._ready.get()
             if not isinstance(item, BaseException):
                 self._room.release()
@@ -56,7 +61,9 @@ class Prefetcher(Generic[Item]):
             self._thread.join()
 
 
+SHOWN_WAITS = 1000  # one line for so many
 EXIT_SECONDS = 5  # that the process waits for a thread to end
+_waits = itertools.count()
 _threads: weakref.WeakKeyDictionary[threading.Thread, tuple[int, threading.Semaphore, threading.Event]]
 _threads = weakref.WeakKeyDictionary()
 
