@@ -37,6 +37,13 @@ class Compat:
     pool_gradient_to_ties: bool = False  # every input equal to the window's maximum gets it (pooling_layer.cu)
     rand: LibcRand = field(default_factory=LibcRand, compare=False, repr=False)  # one process's unseeded rand()
 
+    def __str__(self) -> str:
+        """The words that ``parse`` makes these switches from."""
+        on = [name for name in SWITCHES if getattr(self, name)]
+        if len(on) > len(SWITCHES) / 2:
+            return ",".join(["2014", *(f"-{name}" for name in SWITCHES if name not in on)])
+        return ",".join(["1.0", *on])
+
 
 SWITCHES = tuple(f.name for f in fields(Compat) if f.name != "rand")
 _active: list[Compat] = [Compat()]

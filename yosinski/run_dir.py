@@ -27,6 +27,7 @@ from caffe_compat.errors import CaffeError
 from yosinski.resources import CHECKOUT
 
 PACKAGES = ("yosinski", "torch", "numpy", "protobuf", "lmdb", "opencv-python-headless", "onnx", "onnxruntime-gpu")
+SNAPSHOT = re.compile(r"_iter_(\d+)(?:\.(caffemodel|solverstate)(?:\.h5)?)?$")
 
 
 class RunDir:
@@ -97,18 +98,19 @@ class RunDir:
             self._lock = None
 
     def snapshots(self, suffix: str) -> list[Path]:
-        """Files NAME_iter_N.SUFFIX by rising iteration; ``suffix`` is caffemodel or solverstate, ``.h5`` included."""
-        found = [p for p in self.path.glob(f"*_iter_*.{suffix}*") if snapshot_iteration(p) >= 0]
+        """Files NAME_iter_N of the kind ``caffemodel`` or ``solverstate`` by rising iteration."""
+        found = [path for path in self.path.glob("*_iter_*") if snapshot_kind(path) == suffix]
         return sorted(found, key=snapshot_iteration)
 
     def newest_weights(self) -> Path | None:
-        """The newest .caffemodel, None if there is none yet."""
+        """The newest weights, None if there are none yet."""
         return next(reversed(self.snapshots("caffemodel")), None)
 
     def newest_state(self) -> Path:
-        """The newest .solverstate whose .caffemodel is there too. CaffeError if there is none."""
+        """The newest .solverstate whose weights are there too. CaffeError if there is none."""
+        whole = {snapshot_iteration(path) for path in self.snapshots("caffemodel")}
         for state in reversed(self.snapshots("solverstate")):
-            if state.with_name(state.name.replace(".solverstate", ".caffemodel")).exists():
+            if snapshot_iteration(state) in whole:
                 return state
         raise CaffeError(f"{self.path}: no snapshot to resume from; without --resume the run starts at iteration 0")
 
@@ -142,10 +144,20 @@ class RunDir:
             temporary.write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
 
 
+# In HDF5 the extension is followed by .h5; in 2014 weights had none.
+SNAPSHOT = re.compile(r"_iter_(?P<iteration>\d+)(\.(?P<kind>caffemodel|solverstate)(\.h5)?)?$")
+
+
 def snapshot_iteration(path: Path) -> int:
-    """N of NAME_iter_N.caffemodel or .solverstate (.h5 too); -1 for other names."""
-    match = re.search(r"_iter_(\d+)\.(caffemodel|solverstate)(\.h5)?$", path.name)
-    return int(match[1]) if match else -1
+    """N of a snapshot NAME_iter_N.caffemodel, NAME_iter_N.solverstate, and so on; -1 for other names."""
+    match = SNAPSHOT.search(path.name)
+    return int(match["iteration"]) if match else -1
+
+
+def snapshot_kind(path: Path) -> str:
+    """caffemodel or solverstate; empty for other names."""
+    match = SNAPSHOT.search(path.name)
+    return (match["kind"] or "caffemodel") if match else ""
 
 
 def describe_file(path: Path) -> dict[str, str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from caffe_compat import compat
 from caffe_compat.atomic import writing
 from caffe_compat.errors import CaffeError
 from caffe_compat.proto import read_net
@@ -34,6 +35,7 @@ class Wish:
     out: Path | None = None
     data_root: Path | None = None
     force: bool = False
+    compat: str | None = None
 
 
 class Training:
@@ -88,6 +90,8 @@ class Training:
             weights = find_base_weights(path, self.run.path.parent)
         self.param.weights.extend(str(file) for file in weights)
         self.wish = wish
+        # What a run was begun with it goes on with.
+        self.compat = compat.parse(wish.compat or self.run.meta.get("compat", "1.0"))
 
     @property
     def wants_cpu(self) -> bool:
@@ -118,8 +122,8 @@ class Training:
         return found
 
     @contextmanager
-    def opened(self, device: str) -> Iterator[RunDir]:
-        """Take the run directory, write the definitions into it, log to it, and note how the run ends."""
+    def opened(self, **facts: Any) -> Iterator[RunDir]:
+        """Take the run directory, write the definitions into it, log to it, and note ``facts`` and how the run ends."""
         from caffe_compat import glog
 
         run, wish = self.run, self.wish
@@ -127,9 +131,10 @@ class Training:
         with ExitStack() as stack:
             stack.callback(run.close)
             run.begin(
-                device=device,
+                **facts,
                 seed=self.param.random_seed if self.param.random_seed >= 0 else None,
                 max_iter=self.param.max_iter,
+                compat=str(self.compat),
                 files=self.files(),
                 resumed_from=str(self.state) if self.state else None,
             )

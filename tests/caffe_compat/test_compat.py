@@ -37,6 +37,11 @@ def test_single_switches_go_on_and_off() -> None:
     assert not compat.parse("2014,-log_2014").log_2014
 
 
+@pytest.mark.parametrize("words", ["1.0", "2014", "2014,-log_2014", "1.0,unseeded_rand,crop_below_margin"])
+def test_switches_have_words(words: str) -> None:
+    assert compat.parse(str(compat.parse(words))) == compat.parse(words)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

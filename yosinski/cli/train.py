@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from caffe_compat.program import INTERRUPTED
-from yosinski.cli.options import PATH, device_option, find_device, say_device, weights_option
+from yosinski.cli.options import PATH, compat_option, device_option, find_device, say_device, weights_option
 
 
 @click.command()
@@ -20,10 +20,12 @@ from yosinski.cli.options import PATH, device_option, find_device, say_device, w
 @click.option("--snapshot", type=PATH, metavar="FILE", help="A .solverstate to go on from.")
 @click.option("--resume", is_flag=True, help="Go on from the run's newest snapshot.")
 @device_option
+@compat_option
 @click.option("--max-iter", type=click.IntRange(min=0), help="Instead of the solver's max_iter.")
 @click.option("--seed", type=click.IntRange(min=0, max=2**32 - 1), help="Instead of the solver's random_seed.")
 @click.option("--out", type=PATH, metavar="DIR", help="The run directory.  [default: runs/NAME]")
 @click.option("--data-root", type=PATH, metavar="DIR", help="Goes in front of relative data and mean paths.")
+@click.option("--compat", metavar="VERSION[,SWITCH...]", help="1.0, or 2014 for Caffe as the originals had it.")
 @click.option("--force", is_flag=True, help="Start over where a run has been.")
 def train(
     prototxt: Path | None,
@@ -32,10 +34,12 @@ def train(
     snapshot: Path | None,
     resume: bool,
     device: str,
+    compat: str,
     max_iter: int | None,
     seed: int | None,
     out: Path | None,
     data_root: Path | None,
+    compat: str | None,
     force: bool,
 ) -> None:
     """Train PROTOTXT: a net or solver definition, or a run directory to --resume.
@@ -48,6 +52,7 @@ def train(
         raise click.UsageError("Missing argument 'PROTOTXT'.")
     if (snapshot or resume) and (weights or force):
         raise click.UsageError("--snapshot and --resume go on with a run; --weights and --force start one.")
+    from caffe_compat.compat import parse, use
     from yosinski.model import find_weights
     from yosinski.training import Training, Wish
 
@@ -62,11 +67,14 @@ def train(
         out=out,
         data_root=data_root,
         force=force,
+        compat=compat,
     )
+    switches = parse(compat)
     training = Training(wish)
     where = find_device(device, prefer_cpu=training.wants_cpu)
-    with training.opened(str(where)) as run, ExitStack() as stack:
+    with training.opened(device=str(where), compat=compat) as run, use(switches), ExitStack() as stack:
         from caffe_compat import glog
+        from caffe_compat.compat import use
         from caffe_compat.solver import Solver
         from caffe_compat.solver.signals import handle_signals
         from yosinski import progress
@@ -76,6 +84,7 @@ def train(
             stack.callback(glog.detach, glog.attach(sys.stderr))
         scores = stack.enter_context(progress.listening())
         say_device(where, 197, 218)
+        stack.enter_context(use(training.compat))
         job = Solver(training.param, net_class=training.build_net, device=where)
         stack.enter_context(handle_signals(job))
         if training.state:
@@ -89,7 +98,7 @@ def train(
         finished = job.iter >= training.param.max_iter
         run.end("finished" if finished else "interrupted", job.iter, tested_at=scores.tested_at, scores=scores.test)
     if not finished:
-        again = shlex.join(["yosinski", "train", str(run.path), "--resume", "--device", str(where)])
+        again = shlex.join(["yosinski", "train", str(run.path), "--resume", "--device", str(where), "--compat", compat])
         click.echo(f"yosinski: stopped at iteration {job.iter}; go on with: {again}", err=True)
         raise click.exceptions.Exit(INTERRUPTED)
     top1 = (
