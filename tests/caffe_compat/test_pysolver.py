@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import caffe_compat as caffe
 from caffe_compat.errors import CaffeError
@@ -134,3 +135,18 @@ def test_snapshot_restore_and_solve(solver_file: Path) -> None:
     third = caffe.SGDSolver(str(solver_file))
     third.solve(state)
     assert third.iter == 6
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_solver_and_nets_follow_the_mode(solver_file: Path) -> None:
+    solver = caffe.SGDSolver(str(solver_file))
+    solver.step(1)
+    try:
+        caffe.set_mode_gpu()
+        solver.step(2)
+        assert solver.net.device.type == solver.optimizer.history[0].device.type == "cuda"
+    finally:
+        caffe.set_mode_cpu()
+    solver.step(3)
+    assert solver.net.device.type == solver.test_nets[0].device.type == "cpu"
+    assert np.isfinite(solver.net.params["ip"][0].data).all()

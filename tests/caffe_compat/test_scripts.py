@@ -95,3 +95,9 @@ def test_features_of_images(classifier: caffe.Net, tmp_path: Path) -> None:
 
 def test_python_layers(tmp_path: Path) -> None:
     assert run("python_layers.py", cwd=tmp_path).splitlines() == ["[[2. 2. 2.]]"]
+
+
+@pytest.mark.usefixtures("classifier")
+def test_a_dream(tmp_path: Path) -> None:
+    run("dream.py", "deploy.prototxt", "w.caffemodel", "conv1", "dream.npy", cwd=tmp_path)
+    assert np.load(tmp_path / "dream.npy").shape == (24, 24, 3)
