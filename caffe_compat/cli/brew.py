@@ -69,7 +69,7 @@ FLAGS = (
     flag("stage", "", "The net's stages, separated by commas."),
     flag("snapshot", "", "A .solverstate to go on from."),
     flag("weights", "", "Weights files, separated by commas; not together with --snapshot."),
-    flag("iterations", 50, "How many batches to run.  [default: 50]"),
+    flag("iterations", 50, "How many batches to run.  [default: 50]", type=click.IntRange(min=1)),
     flag("sigint_effect", "stop", "What Ctrl-C does: snapshot, stop or none.  [default: stop]", type=EFFECT),
     flag("sighup_effect", "snapshot", "What a hangup does: snapshot, stop or none.  [default: snapshot]", type=EFFECT),
 )

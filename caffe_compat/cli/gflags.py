@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import logging
 import os
 import re
@@ -91,7 +90,8 @@ def _without_value(argument: str, switches: set[Any]) -> str:
 def _log_file(folder: Path) -> Path:
     """A new file with the name that glog gives it, and ``caffe.INFO``, a link to the newest."""
     moment = time.strftime("%Y%m%d-%H%M%S")
-    path = folder / f"caffe.{socket.gethostname()}.{getpass.getuser()}.log.INFO.{moment}.{os.getpid()}"
+    user = os.environ.get("USER", "invalid-user")
+    path = folder / f"caffe.{socket.gethostname()}.{user}.log.INFO.{moment}.{os.getpid()}"
     link = folder / "caffe.INFO"
     link.unlink(missing_ok=True)
     link.symlink_to(path.name)

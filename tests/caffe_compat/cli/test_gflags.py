@@ -71,6 +71,7 @@ def test_booleans(args: list[str], on: bool) -> None:
         (["train", "--nosuch=1"], "No such option '--nosuch'"),
         (["train", "--solver"], "requires an argument"),
         (["test", "--iterations=many"], "'many' is not a valid integer"),
+        (["time", "-model=x", "-iterations", "0"], "0 is not in the range"),
         (["train", "--solver=x", "--sigint_effect=explode"], "'explode' is not one of"),
         (["time", "--phase=BOTH"], "'BOTH' is not one of"),
         (["time"], "Need a model definition to time."),
