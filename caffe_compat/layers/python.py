@@ -66,7 +66,7 @@ class UserLayer:
         raise NotImplementedError("a Python layer needs reshape(self, bottom, top)")
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        """Fill the tops' ``data``."""
+        """Fill the tops' ``data``; the bottoms' is to be read."""
         raise NotImplementedError("a Python layer needs forward(self, bottom, top)")
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
@@ -135,7 +135,7 @@ class Python(Layer):
         self._call("reshape", blobs, tops)
         self._call("forward", blobs, tops)
         self.saved = blobs, tops
-        self._flush(blob.tensor for blob in [*blobs, *self.blobs])
+        self._flush(blob.tensor for blob in self.blobs)
         return tuple(top.tensor.clone() for top in tops)  # the user's code will write over its own ones
 
     def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
