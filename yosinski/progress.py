@@ -16,6 +16,8 @@ REFRESH_S = 0.2
 class Scores(logging.Handler):
     """Listens to the log for the newest numbers: training loss, learning rate, and each output of the first test net.
 
+    The lines of 2014 are understood too; their outputs have numbers for names.
+
     Attributes:
         loss, lr: of the newest line that gives them; None before.
         test: outputs of test net #0 by name, of the newest test.
@@ -24,8 +26,8 @@ class Scores(logging.Handler):
 
     LOSS = re.compile(r"Iteration \d+.*, loss = (\S+)")
     RATE = re.compile(r"Iteration \d+, lr = (\S+)")
-    TESTING = re.compile(r"Iteration (\d+), Testing net \(#(\d+)\)")
-    OUTPUT = re.compile(r" *Test net output #\d+: (\S+) = (\S+)")
+    TESTING = re.compile(r"Iteration (\d+), Testing net(?: \(#(\d+)\))?")
+    OUTPUT = re.compile(r" *Test (?:net output #\d+: (?P<name>\S+) =|score #(?P<number>\d+):) (?P<value>\S+)")
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
@@ -42,16 +44,16 @@ class Scores(logging.Handler):
         elif match := self.RATE.match(message):
             self.lr = float(match[1])
         elif match := self.TESTING.match(message):
-            self._first_net = match[2] == "0"
+            self._first_net = match[2] in ("0", None)
             if self._first_net:
                 self.tested_at, self.test = int(match[1]), {}
         elif self._first_net and (match := self.OUTPUT.match(message)):
-            self.test[match[1]] = float(match[2])
+            self.test[match["name"] or match["number"]] = float(match["value"])
 
     @property
     def top1(self) -> float | None:
-        """The accuracy of the newest test; None if the net has no output of that name."""
-        return next((value for name, value in self.test.items() if name.startswith("accuracy")), None)
+        """The accuracy of the newest test, in 2014 score #0; None if the net has no output of that name."""
+        return next((value for name, value in self.test.items() if name.startswith(("accuracy", "0"))), None)
 
 
 @contextmanager

@@ -27,7 +27,8 @@ from caffe_compat.errors import CaffeError
 from yosinski.resources import CHECKOUT
 
 PACKAGES = ("yosinski", "torch", "numpy", "protobuf", "lmdb", "opencv-python-headless", "onnx", "onnxruntime-gpu")
-SNAPSHOT = re.compile(r"_iter_(\d+)(?:\.(caffemodel|solverstate)(?:\.h5)?)?$")
+# In HDF5 the extension is followed by .h5; in 2014 weights had none.
+SNAPSHOT = re.compile(r"_iter_(?P<iteration>\d+)(\.(?P<kind>caffemodel|solverstate)(\.h5)?)?$")
 
 
 class RunDir:
@@ -144,10 +145,6 @@ class RunDir:
             temporary.write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
 
 
-# In HDF5 the extension is followed by .h5; in 2014 weights had none.
-SNAPSHOT = re.compile(r"_iter_(?P<iteration>\d+)(\.(?P<kind>caffemodel|solverstate)(\.h5)?)?$")
-
-
 def snapshot_iteration(path: Path) -> int:
     """N of a snapshot NAME_iter_N.caffemodel, NAME_iter_N.solverstate, and so on; -1 for other names."""
     match = SNAPSHOT.search(path.name)
@@ -155,7 +152,7 @@ def snapshot_iteration(path: Path) -> int:
 
 
 def snapshot_kind(path: Path) -> str:
-    """caffemodel or solverstate; empty for other names."""
+    """Either caffemodel or solverstate; empty for other names."""
     match = SNAPSHOT.search(path.name)
     return (match["kind"] or "caffemodel") if match else ""
 

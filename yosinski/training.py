@@ -122,8 +122,8 @@ class Training:
         return found
 
     @contextmanager
-    def opened(self, **facts: Any) -> Iterator[RunDir]:
-        """Take the run directory, write the definitions into it, log to it, and note ``facts`` and how the run ends."""
+    def opened(self, device: str) -> Iterator[RunDir]:
+        """Take the run directory, write the definitions into it, log to it, and note how the run ends."""
         from caffe_compat import glog
 
         run, wish = self.run, self.wish
@@ -131,7 +131,7 @@ class Training:
         with ExitStack() as stack:
             stack.callback(run.close)
             run.begin(
-                **facts,
+                device=device,
                 seed=self.param.random_seed if self.param.random_seed >= 0 else None,
                 max_iter=self.param.max_iter,
                 compat=str(self.compat),

@@ -47,6 +47,10 @@ device_option = click.option(
     "--device", type=Device(), default="auto", show_default=True, help="auto (a GPU if there is one), cpu or cuda:N."
 )
 
+compat_option = click.option(
+    "--compat", metavar="VERSION[,SWITCH...]", help="1.0, or 2014 for Caffe as the originals had it."
+)
+
 
 def find_device(name: str, prefer_cpu: bool = False) -> Any:
     """The torch.device of --device; ``prefer_cpu``: what auto means where a definition asks for the CPU."""

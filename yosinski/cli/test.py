@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from yosinski.cli.options import device_option, find_device, model_argument, say_device, weights_option
+from yosinski.cli.options import compat_option, device_option, find_device, model_argument, say_device, weights_option
 
 
 @click.command()
@@ -17,6 +17,7 @@ from yosinski.cli.options import device_option, find_device, model_argument, say
 @click.option("--level", type=int, default=0, help="The net's level.")
 @click.option("--stage", multiple=True, help="A stage of the net; may be repeated.")
 @device_option
+@compat_option
 def test(
     model: Path,
     weights: str | None,
@@ -24,6 +25,7 @@ def test(
     level: int,
     stage: tuple[str, ...],
     device: str,
+    compat: str | None,
 ) -> None:
     """Run MODEL's TEST phase and print the mean of each output.
 
@@ -31,10 +33,12 @@ def test(
     """
     from caffe_compat import glog
     from caffe_compat.cli.test import score
+    from caffe_compat.compat import use
     from caffe_compat.errors import CaffeError
     from caffe_compat.net import Net
     from caffe_compat.proto import caffe_pb2
     from yosinski.model import find_model
+    from yosinski.run_dir import RunDir
 
     glog.attach(sys.stderr)
     prototxt, files = find_model(model, weights)
@@ -42,7 +46,8 @@ def test(
         raise CaffeError(f"{model}: Need model weights to score; --weights names them")
     where = find_device(device)
     say_device(where, 275, 272)
-    net = Net(prototxt, caffe_pb2.TEST, level, list(stage))
+    with use(compat or RunDir(prototxt.parent).meta.get("compat", "1.0")):
+        net = Net(prototxt, caffe_pb2.TEST, level, list(stage))
     net.to(where)
     for file in files:
         net.copy_from(file)

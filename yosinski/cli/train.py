@@ -20,12 +20,11 @@ from yosinski.cli.options import PATH, compat_option, device_option, find_device
 @click.option("--snapshot", type=PATH, metavar="FILE", help="A .solverstate to go on from.")
 @click.option("--resume", is_flag=True, help="Go on from the run's newest snapshot.")
 @device_option
-@compat_option
 @click.option("--max-iter", type=click.IntRange(min=0), help="Instead of the solver's max_iter.")
 @click.option("--seed", type=click.IntRange(min=0, max=2**32 - 1), help="Instead of the solver's random_seed.")
 @click.option("--out", type=PATH, metavar="DIR", help="The run directory.  [default: runs/NAME]")
 @click.option("--data-root", type=PATH, metavar="DIR", help="Goes in front of relative data and mean paths.")
-@click.option("--compat", metavar="VERSION[,SWITCH...]", help="1.0, or 2014 for Caffe as the originals had it.")
+@compat_option
 @click.option("--force", is_flag=True, help="Start over where a run has been.")
 def train(
     prototxt: Path | None,
@@ -34,7 +33,6 @@ def train(
     snapshot: Path | None,
     resume: bool,
     device: str,
-    compat: str,
     max_iter: int | None,
     seed: int | None,
     out: Path | None,
@@ -52,7 +50,6 @@ def train(
         raise click.UsageError("Missing argument 'PROTOTXT'.")
     if (snapshot or resume) and (weights or force):
         raise click.UsageError("--snapshot and --resume go on with a run; --weights and --force start one.")
-    from caffe_compat.compat import parse, use
     from yosinski.model import find_weights
     from yosinski.training import Training, Wish
 
@@ -69,10 +66,9 @@ def train(
         force=force,
         compat=compat,
     )
-    switches = parse(compat)
     training = Training(wish)
     where = find_device(device, prefer_cpu=training.wants_cpu)
-    with training.opened(device=str(where), compat=compat) as run, use(switches), ExitStack() as stack:
+    with training.opened(str(where)) as run, ExitStack() as stack:
         from caffe_compat import glog
         from caffe_compat.compat import use
         from caffe_compat.solver import Solver
@@ -98,7 +94,7 @@ def train(
         finished = job.iter >= training.param.max_iter
         run.end("finished" if finished else "interrupted", job.iter, tested_at=scores.tested_at, scores=scores.test)
     if not finished:
-        again = shlex.join(["yosinski", "train", str(run.path), "--resume", "--device", str(where), "--compat", compat])
+        again = shlex.join(["yosinski", "train", str(run.path), "--resume", "--device", str(where)])
         click.echo(f"yosinski: stopped at iteration {job.iter}; go on with: {again}", err=True)
         raise click.exceptions.Exit(INTERRUPTED)
     top1 = (

@@ -105,6 +105,21 @@ def test_a_run_directory_trains_the_same_net_again(run, golden_copy: Path) -> No
     assert (meta["status"], meta["seed"], meta["max_iter"], meta["iteration"]) == ("finished", 7, 20, 20)
 
 
+def test_the_caffe_of_2014(run, golden_copy: Path) -> None:
+    done = run("train", "logs/solver.prototxt", "--out", "r", "--device", "cpu", "--compat", "2014", "--max-iter", 20)
+    assert done.code == 0, done.err
+    assert "Test score #0: " in Path("r/train.log").read_text()
+    directory = RunDir(Path("r"))
+    assert directory.meta["compat"].startswith("2014")
+    assert directory.newest_weights() == Path("r/r_iter_20")
+    assert done.out.startswith("r: 20 iterations, top-1 ") and done.out.endswith(" at iteration 20\n")
+    again = run("train", "r", "--resume", "--max-iter", 25, "--device", "cpu", "--compat", "2014,-snapshot_names_2014")
+    assert again.code == 0, again.err
+    assert directory.newest_weights() == Path("r/r_iter_25.caffemodel")
+    wrong = run("train", "logs/solver.prototxt", "--compat", "2013")
+    assert (wrong.code, wrong.err.splitlines()[-1].split(",")[0]) == (1, "yosinski: compat: '2013'")
+
+
 @pytest.fixture
 def mini(demo_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A command that trains mini base_A in the current directory, with a line and a snapshot every 5 iterations."""
