@@ -54,17 +54,23 @@ class ArgMax(Layer):
         return torch.stack(parts, 1).view(self.reshape([tuple(x.shape)])[0])
 
     def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
-        """TopK puts the lower of two equal ones' indices first, so it gets the values in reverse."""
+        """One round for each of the ``top_k``. With TopK, every runtime would have its own order of equal values."""
         param, (x,) = self.param.argmax_param, bottoms
+        axes = 2 if self.along is None else len(graph.dims(x))
         size = math.prod(graph.sizes(x, 1)) if self.along is None else graph.size(x, self.along)
-        values = graph.node("Flatten", [x]) if self.along is None else x
-        along = 1 if self.along is None else self.along
-        reverse = graph.slice(values, along, size - 1, -size - 1, -1)
-        best, order = graph.nodes("TopK", [reverse, graph.integers([param.top_k], "top_k")], 2, axis=along)
-        index = graph.node("Sub", [graph.constant(np.int64(size - 1), "last"), order])
-        index = graph.cast(index, np.float32)
+        values, along = (graph.node("Flatten", [x]), 1) if self.along is None else (x, self.along)
+        places = graph.constant(np.arange(size, dtype=np.float32).reshape(-1, *[1] * (axes - along - 1)), "places")
+        nowhere, lowest = graph.constant(np.float32(-1), "nowhere"), graph.constant(np.float32(-np.inf), "lowest")
+        best: list[str] = []
+        index: list[str] = []
+        for _ in range(param.top_k):
+            if index:
+                values = graph.node("Where", [graph.node("Equal", [places, index[-1]]), lowest, values])
+            best.append(graph.node("ReduceMax", [values], axes=[along]))
+            candidates = graph.node("Where", [graph.node("Equal", [values, best[-1]]), places, nowhere])
+            index.append(graph.node("ReduceMax", [candidates], axes=[along]))
         if self.along is not None:
-            graph.give(best if param.out_max_val else index, tops[0])
+            graph.node("Concat", best if param.out_max_val else index, tops, axis=along)
         else:
-            found = graph.node("Concat", [index, best], axis=1) if param.out_max_val else index
+            found = graph.node("Concat", [*index, *best] if param.out_max_val else index, axis=1)
             graph.reshape(found, graph.dims(tops[0]), tops)
