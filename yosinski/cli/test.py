@@ -45,7 +45,7 @@ def test(
     if not files:
         raise CaffeError(f"{model}: Need model weights to score; --weights names them")
     where = find_device(device)
-    say_device(where, 275, 272)
+    say_device(where, 275, 266)
     with use(compat or RunDir(prototxt.parent).meta.get("compat", "1.0")):
         net = Net(prototxt, caffe_pb2.TEST, level, list(stage))
     net.to(where)

@@ -40,7 +40,7 @@ def time(
     glog.attach(sys.stderr)
     prototxt, files = find_model(model, weights)
     where = find_device(device)
-    say_device(where, 342, 338)
+    say_device(where, 343, 339)
     net = Net(prototxt, getattr(caffe_pb2, phase), level, list(stage))
     net.to(where)
     for file in files:

@@ -79,7 +79,7 @@ def train(
         if not terminal:
             stack.callback(glog.detach, glog.attach(sys.stderr))
         scores = stack.enter_context(progress.listening())
-        say_device(where, 197, 218)
+        say_device(where, 197, 204)
         stack.enter_context(use(training.compat))
         job = Solver(training.param, net_class=training.build_net, device=where)
         stack.enter_context(handle_signals(job))
