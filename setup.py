@@ -41,6 +41,7 @@ setup(
         "protobuf>=5",
         "rich>=13",
         "torch>=2.11,<2.14",
+        "torchvision>=0.26,<0.29",  # each release goes with one torch
     ],
     extras_require={
         "test": [
