@@ -84,60 +84,49 @@ MINI = CaffeNet(
 )
 
 
-@dataclass(frozen=True)
-class Sources:
-    """The databases and the mean image of one net, as the prototxt names them."""
+def train_val(net: CaffeNet) -> str:
+    """The definition for training and testing, in one text, of the net that learns all its layers from scratch.
 
-    train: str
-    valid: str
-    mean: str
-
-
-def train_val(name: str, net: CaffeNet, sources: Sources, frozen: int = 0, kept: int = 8) -> str:
-    """The definition for training and testing, in one text.
-
-    Layers 1..``frozen`` do not learn: lr_mult and decay_mult 0 for weights and biases. Layers above ``kept``, and
-    their tops with them, are called ``-new``, so that copying weights by name leaves them as the fillers set them.
+    It names no databases and no mean; `yosinski.transplant` turns it into the study's other nets.
     """
-
-    last = suffixed("fc8", 8, kept)
-    return text_of(
-        name,
-        data_layer("TRAIN", net.train_batch, net.crop, mirror=True, source=sources.train, mean=sources.mean),
-        data_layer("TEST", net.test_batch, net.crop, mirror=False, source=sources.valid, mean=sources.mean),
-        *eight_layers(net, kept, frozen),
-        layer_block("accuracy", "Accuracy", [last, "label"], ["accuracy"], block("include", "phase: TEST")),
-        layer_block("loss", "SoftmaxWithLoss", [last, "label"], ["loss"]),
+    return "\n".join(
+        [
+            data_layer("TRAIN", net.train_batch, net.crop, mirror=True),
+            data_layer("TEST", net.test_batch, net.crop, mirror=False),
+            *eight_layers(net, learns=True),
+            layer_block("accuracy", "Accuracy", ["fc8", "label"], ["accuracy"], block("include", "phase: TEST")),
+            layer_block("loss", "SoftmaxWithLoss", ["fc8", "label"], ["loss"]),
+        ]
     )
 
 
-def deploy(name: str, net: CaffeNet, kept: int = 8) -> str:
-    """The same net for use: images in ``data``, probabilities out of ``prob``; its layer names fit the weights."""
-    shape = " ".join(f"dim: {dim}" for dim in (1, net.channels, net.crop, net.crop))
-    return text_of(
-        name,
-        layer_block("data", "Input", [], ["data"], block("input_param", f"shape: {{ {shape} }}")),
-        *eight_layers(net, kept),
-        layer_block("prob", "Softmax", [suffixed("fc8", 8, kept)], ["prob"]),
+def deploy(net: CaffeNet) -> str:
+    """The same net for use: one image in ``data``, probabilities out of ``prob``."""
+    shape = block("shape", *(f"dim: {dim}" for dim in (1, net.channels, net.crop, net.crop)))
+    return "\n".join(
+        [
+            layer_block("data", "Input", [], ["data"], block("input_param", shape)),
+            *eight_layers(net, learns=False),
+            layer_block("prob", "Softmax", ["fc8"], ["prob"]),
+        ]
     )
 
 
-def eight_layers(net: CaffeNet, kept: int, frozen: int | None = None) -> Iterator[str]:
+def eight_layers(net: CaffeNet, *, learns: bool) -> Iterator[str]:
     """The layers from conv1 to fc8, each with its ReLU, pooling, LRN and dropout.
 
-    Without ``frozen`` they are for use only: no fillers, no multipliers.
+    Those that do not learn are for use only: no fillers, no multipliers.
     """
     bottom = "data"
     for number, layer in enumerate(net.layers, start=1):
-        mults = [] if frozen is None else multipliers(learns=number > frozen)
-        fill = [] if frozen is None else fillers(layer)
+        mults = MULTIPLIERS if learns else []
+        fill = fillers(layer) if learns else []
         if isinstance(layer, Conv):
             top, kind = f"conv{number}", "Convolution"
             param = block("convolution_param", *geometry(layer), *fill)
         else:
             top, kind = f"fc{number}", "InnerProduct"
             param = block("inner_product_param", f"num_output: {layer.num_output}", *fill)
-        top = suffixed(top, number, kept)
         yield layer_block(top, kind, [bottom], [top], *mults, param)
         if number < len(net.layers):
             yield layer_block(f"relu{number}", "ReLU", [top], [top])
@@ -152,12 +141,6 @@ def eight_layers(net: CaffeNet, kept: int, frozen: int | None = None) -> Iterato
             bottom = f"norm{number}"
         if number in DROPPED:
             yield layer_block(f"drop{number}", "Dropout", [top], [top], block("dropout_param", "dropout_ratio: 0.5"))
-
-
-def multipliers(*, learns: bool) -> list[str]:
-    """The study's only two settings: weights learn at rate 1 and decay, biases at rate 2 and do not; or neither."""
-    weights, bias = ((1, 1), (2, 0)) if learns else ((0, 0), (0, 0))
-    return [block("param", f"lr_mult: {lr}", f"decay_mult: {decay}") for lr, decay in (weights, bias)]
 
 
 def fillers(layer: Conv | Fc) -> list[str]:
@@ -179,13 +162,9 @@ def geometry(layer: Conv) -> list[str]:
     return [f"{field}: {value}" for field, (value, default) in fields.items() if value != default]
 
 
-def suffixed(name: str, number: int, kept: int) -> str:
-    return name if number <= kept else f"{name}-new"
-
-
-def data_layer(phase: str, batch: int, crop: int, *, mirror: bool, source: str, mean: str) -> str:
-    transform = block("transform_param", f"mirror: {str(mirror).lower()}", f"crop_size: {crop}", f'mean_file: "{mean}"')
-    data = block("data_param", f'source: "{source}"', f"batch_size: {batch}", "backend: LMDB")
+def data_layer(phase: str, batch: int, crop: int, *, mirror: bool) -> str:
+    transform = block("transform_param", f"mirror: {str(mirror).lower()}", f"crop_size: {crop}")
+    data = block("data_param", f"batch_size: {batch}", "backend: LMDB")
     return layer_block("data", "Data", [], ["data", "label"], block("include", f"phase: {phase}"), transform, data)
 
 
@@ -200,5 +179,5 @@ def block(head: str, *lines: str) -> str:
     return f"{head} {{\n{inside}\n}}"
 
 
-def text_of(name: str, *layers: str) -> str:
-    return "\n".join([f'name: "{name}"', *layers]) + "\n"
+# Weights learn at rate 1 and decay, biases at rate 2 and do not.
+MULTIPLIERS = [block("param", f"lr_mult: {lr}", f"decay_mult: {decay}") for lr, decay in ((1, 1), (2, 0))]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caffe_compat.errors import CaffeError
-from yosinski.networks import SHIPPED, base_of
+from yosinski.net_names import DEMO, base_of
 from yosinski.resources import find_prototxt
 from yosinski.run_dir import RunDir
 
@@ -47,11 +47,11 @@ def run_demo(out: Path, max_iter: int | None = None, progress: Progress = lambda
 
     write_demo_data(out / "data" / "mini")
     checker = ThreadPoolExecutor(1).submit(find_checker)  # its first build takes a while
-    bases = [name for name in SHIPPED if base_of(name) is None]
-    for names in (bases, [name for name in SHIPPED if name not in bases]):
+    bases = [name for name in DEMO if base_of(name) is None]
+    for names in (bases, [name for name in DEMO if name not in bases]):
         for_each(names, lambda name, children: train(name, out, max_iter, progress, children))
     checker.result()
-    return {name: check(name, out, progress) for name in SHIPPED}
+    return {name: check(name, out, progress) for name in DEMO}
 
 
 def for_each(names: Iterable[str], work: Callable[[str, Children], None]) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 from caffe_compat.errors import CaffeError
 from yosinski.definition import Input, inputs
-from yosinski.networks import SCALES, base_of
+from yosinski.net_names import base_of
 from yosinski.run_dir import RunDir
+from yosinski.scales import SCALES
 
 
 def check_inputs(prototxt: Path, net: Any) -> None:

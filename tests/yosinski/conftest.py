@@ -32,7 +32,7 @@ def mini_run(tmp_path_factory: pytest.TempPathFactory) -> MiniRun:
     from caffe_compat.net import Net
     from caffe_compat.proto import caffe_pb2
     from caffe_compat.weights import save
-    from yosinski.networks import parse_name
+    from yosinski.net_names import parse_name
 
     data, folder = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("runs") / "mini"
     folder.mkdir()

@@ -16,7 +16,7 @@ from caffe_compat.errors import CaffeError
 from caffe_compat.net import Net
 from caffe_compat.proto import caffe_pb2, read_net, text
 from yosinski.export import export_run
-from yosinski.networks import parse_name
+from yosinski.net_names import parse_name
 
 
 def sha256(path: Path) -> str:

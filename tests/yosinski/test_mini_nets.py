@@ -12,7 +12,8 @@ from caffe_compat.proto import caffe_pb2, read_solver
 from caffe_compat.solver import Solver
 from caffe_compat.solver.testing import run_test
 from yosinski.demo_data import write_demo_data
-from yosinski.networks import write_all
+from yosinski.net_names import parse_name
+from yosinski.networks import write_nets
 
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
 
@@ -22,7 +23,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with data, definitions and the weights of base_A after 150 iterations."""
     folder = tmp_path_factory.mktemp("study")
     write_demo_data(folder / "data/mini")
-    write_all(folder / "prototxt", ["base_A", "transfer_A3B", "transfer_A3B+"])
+    specs = [parse_name(name) for name in ("base_A", "transfer_A3B", "transfer_A3B+")]
+    write_nets(folder / "prototxt/mini", specs, "mini")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         solver = solver_of("base_A")

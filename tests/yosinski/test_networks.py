@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from caffe_compat.errors import CaffeError
 from caffe_compat.net import Net
 from caffe_compat.proto import caffe_pb2, filter_net, read_net, read_solver, text
-from yosinski.networks import SHIPPED, NetSpec, Size, base_of, list_names, parse_name, write_all
+from yosinski.net_names import DEMO, list_names, list_specs, parse_name
+from yosinski.networks import write_nets
+from yosinski.scales import Size
 
 PROTOTXT = Path(__file__).parents[2] / "prototxt"
 SIZES: tuple[Size, ...] = ("full", "mini")
@@ -40,54 +41,16 @@ def weighted(net: Any) -> dict[str, Any]:
     return {layer.name.removesuffix("-new"): layer for layer in net.layer if layer.name.startswith(("conv", "fc"))}
 
 
-def test_names_and_specs_are_one_to_one() -> None:
-    names = list_names()
-    assert len(names) == len(set(names)) == 2 + 4 * 7 * 2
-    assert [parse_name(name).name for name in names] == names
-    assert set(SHIPPED) <= set(names)
-
-
-def test_parse_name() -> None:
-    assert parse_name("base_B") == NetSpec("base", base="B", n=0, target="B")
-    assert parse_name("selffer_B3B+") == NetSpec("selffer", base="B", n=3, target="B", finetune=True)
-    assert parse_name("transfer_A7B") == NetSpec("transfer", base="A", n=7, target="B")
-
-
-@pytest.mark.parametrize("name", ["", "base", "base_C", "base_A+", "transfer_A0B", "transfer_A8B", "transfer_A3B++"])
-def test_wrong_name(name: str) -> None:
-    with pytest.raises(CaffeError, match=r"is no net of the study: expected base_X, selffer_XnX\[\+\] or transfer"):
-        parse_name(name)
-
-
-def test_name_of_the_wrong_kind() -> None:
-    with pytest.raises(CaffeError, match="from A to B it is a transfer: transfer_A3B"):
-        parse_name("selffer_A3B")
-    with pytest.raises(CaffeError, match=r"from B to B it is a selffer: selffer_B3B\+"):
-        parse_name("transfer_B3B+")
-
-
-def test_base_of() -> None:
-    assert base_of("base_A") is None
-    assert base_of("transfer_A3B+") == "base_A"
-    assert base_of("selffer_B7B") == "base_B"
-
-
 def test_shipped_files_are_what_the_generator_writes(tmp_path: Path) -> None:
-    written = write_all(tmp_path)
+    written = write_nets(tmp_path, list_specs()) + write_nets(tmp_path / "mini", map(parse_name, DEMO), "mini")
     shipped = sorted(path.relative_to(PROTOTXT) for path in PROTOTXT.rglob("*") if path.is_file())
     assert sorted(path.relative_to(tmp_path) for path in written) == shipped
     for file in shipped:
         assert (PROTOTXT / file).read_text() == (tmp_path / file).read_text(), file
 
 
-def test_write_all_writes_nothing_for_an_unknown_name(tmp_path: Path) -> None:
-    with pytest.raises(CaffeError):
-        write_all(tmp_path, ["base_A", "base_Z"])
-    assert not list(tmp_path.iterdir())
-
-
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", DEMO)
 def test_shipped_files_are_up_to_date_prototxt(name: str, size: Size) -> None:
     path = PROTOTXT / ("mini" if size == "mini" else ".") / f"{name}.prototxt"
     net = read_net(path)
@@ -118,10 +81,13 @@ def check_fillers(param: Any, std: float, bias: float) -> None:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", list_names())
 def test_names_and_multipliers(name: str, size: Size) -> None:
-    """Layers above the cut are new and learn; those below are the base's, and learn only when fine-tuned."""
+    """Layers above the cut are new and learn; those below are the base's, and learn only when fine-tuned.
+
+    Without a base no layer is new, but those of a random net below the cut stay as they are.
+    """
     spec, net = parse_name(name), net_of(name, size)
     for number, (plain, layer) in enumerate(weighted(net).items(), start=1):
-        copied = spec.kind == "base" or number <= spec.n
+        copied = spec.base_spec is None or number <= spec.n
         assert layer.name == plain + ("" if copied else "-new")
         assert list(layer.top) == [layer.name], "the originals rename the tops as well"
         learns = number > spec.n or spec.finetune
@@ -199,6 +165,15 @@ def test_solver_is_the_study_s() -> None:
         found = getattr(solver, field)
         assert found == (pytest.approx(value) if isinstance(value, float) else value), field
     assert list(solver.test_iter) == [1000]
+
+
+def test_solver_on_fewer_images_is_shorter() -> None:
+    solver, reduced = (read_solver(PROTOTXT / folder / "solver.prototxt") for folder in (".", "reduced"))
+    assert (reduced.base_lr, reduced.stepsize, reduced.max_iter) == (pytest.approx(0.0125), 64000, 200000)
+    for field in ("base_lr", "stepsize", "max_iter", "net"):
+        solver.ClearField(field)
+        reduced.ClearField(field)
+    assert reduced == solver
 
 
 def test_solvers_name_nets_that_exist() -> None:

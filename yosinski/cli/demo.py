@@ -57,7 +57,7 @@ def table(reports: dict[str, Any]) -> Any:
     from rich.table import Table
 
     from yosinski.demo import REFERENCE
-    from yosinski.networks import parse_name
+    from yosinski.net_names import parse_name
 
     found = Table(title="Transfer between halves A and B of Fashion-MNIST")
     for title in ("net", "trained on", "top-1", f"against {REFERENCE}", "runtimes", "max |Δ|", "agree"):

@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 
 from yosinski.demo import Children, train
-from yosinski.networks import SHIPPED
+from yosinski.net_names import DEMO
 from yosinski.run_dir import RunDir
 
-DEMO = [sys.executable, "-m", "yosinski", "demo", "--out=d", "--max-iter=20"]
+COMMAND = [sys.executable, "-m", "yosinski", "demo", "--out=d", "--max-iter=20"]
 
 
 def test_stopped_resumed_and_done(tmp_path: Path) -> None:
-    first = subprocess.Popen(DEMO, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    first = subprocess.Popen(COMMAND, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     assert first.stderr is not None
     assert any("training" in line for line in first.stderr)
     first.send_signal(signal.SIGINT)
@@ -23,10 +23,10 @@ def test_stopped_resumed_and_done(tmp_path: Path) -> None:
     assert first.returncode == 130
     assert not [path for path in tmp_path.rglob("*") if "tmp" in path.name]
 
-    done = subprocess.run(DEMO, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(COMMAND, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.stdout.splitlines() if "│ half" in line]
-    assert [row[0] for row in rows] == list(SHIPPED)
+    assert [row[0] for row in rows] == list(DEMO)
     for name, half, top1, _, runtimes, delta, agree in rows:
         assert (half[-1], agree) == (name.rstrip("+")[-1], "yes")
         assert 0 <= float(top1) <= 1
