@@ -7,16 +7,19 @@ READY := $(VENV)/.ready
 SYSTEM := $(VENV)/.system
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test test-ort lint bench clean
 
 help:  ## say what the targets do
-	@sed -n 's/^\([a-z]*\):.*##/  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*##/  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: $(READY) $(SYSTEM)  ## train six small transfer nets on real images, export them, check them in three runtimes
 	$(BIN)/yosinski demo
 
 test: lint $(SYSTEM)  ## the linters, then all tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+
+test-ort: $(READY)  ## exported models in an ONNX Runtime that is two years older
+	OLD_ONNXRUNTIME=1.19.2 $(BIN)/pytest tests/caffe_compat/export/test_onnxruntime_versions.py
 
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -32,7 +35,7 @@ clean:  ## remove the virtual environment and everything built
 $(READY): setup.py constraints.txt
 	@echo "setting up $(VENV), once"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install -qq --constraint constraints.txt --editable '.[test]'
+	@$(BIN)/python -m pip install -qq --constraint constraints.txt --editable '.[test,verify]'
 	@touch $@
 
 # Never an error: without these packages `yosinski verify` says what is missing and compares the other runtimes.

@@ -54,6 +54,7 @@ setup(
             "ruff",
             "setuptools>=70.1",
         ],
+        "verify": ["openvino>=2024.0"],
     },
     entry_points={"console_scripts": ["yosinski=yosinski.cli:main", "caffe-compat=caffe_compat.cli:main"]},
     zip_safe=False,
