@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from caffe_compat import rng
 from caffe_compat.host_memory import reuse_blobs
 from caffe_compat.net import Net
-from caffe_compat.proto import caffe_pb2
-from caffe_compat.proto.text import parse
+from caffe_compat.proto import caffe_pb2, filter_net, read_net
 from yosinski.bench import seconds
-from yosinski.caffenet import DROPPED, FULL, NORMALIZED, POOLED, Conv, block, eight_layers, layer_block, text_of
+from yosinski.caffenet import DROPPED, FULL, NORMALIZED, POOLED, Conv
+from yosinski.resources import prototxt_dir
 
 SGEMM_SIZE = 2048  # large enough for the product to run at its full rate
 SGEMM_TIMES = 10  # products in a round, to last about as long as a pass and suffer as much from other processes
@@ -78,16 +78,17 @@ def measure(batch: int = 64, rounds: int = 5) -> CaffeNetTimes:
 
 
 def caffenet(batch: int) -> Net:
-    """The study's full-size net for training, fed by Input layers."""
-    shapes = {"data": (batch, FULL.channels, FULL.crop, FULL.crop), "label": (batch,)}
-    feeds = [
-        layer_block(name, "Input", [], [name], block("input_param", block("shape", *(f"dim: {d}" for d in shape))))
-        for name, shape in shapes.items()
-    ]
-    loss = layer_block("loss", "SoftmaxWithLoss", ["fc8", "label"], ["loss"])
-    text = text_of("CaffeNet", *feeds, *eight_layers(FULL, kept=8, frozen=0), loss)
+    """The study's full-size net for training, its data layer replaced by an Input layer."""
+    state = caffe_pb2.NetState(phase=caffe_pb2.TRAIN)
+    definition = filter_net(read_net(prototxt_dir() / "base_A.prototxt"), state)
+    (data,) = (layer for layer in definition.layer if layer.type == "Data")
+    crop = data.transform_param.crop_size
+    data.type = "Input"
+    data.ClearField("include")
+    data.input_param.shape.add(dim=(batch, FULL.channels, crop, crop))
+    data.input_param.shape.add(dim=(batch,))
     rng.set_random_seed(1)
-    return Net(parse(text, caffe_pb2.NetParameter), caffe_pb2.TRAIN)
+    return Net(definition, caffe_pb2.TRAIN)
 
 
 def gflop(net: Net) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
@@ -12,12 +13,11 @@ from caffe_compat import rng
 from caffe_compat.data.db import create_db
 from caffe_compat.data.mean import write_mean
 from caffe_compat.net import Net
-from caffe_compat.proto import caffe_pb2
-from caffe_compat.proto.text import parse
+from caffe_compat.proto import caffe_pb2, filter_net, read_net
 from yosinski.bench import median_seconds
-from yosinski.caffenet import data_layer, text_of
+from yosinski.resources import prototxt_dir
 
-SIDE, CROP, BATCH = 256, 227, 256  # the study's
+SIDE = 256  # pixels, as the study stores its images
 BATCHES = 4  # batches a round
 
 
@@ -38,16 +38,25 @@ def measure(records: int = 512, rounds: int = 9) -> DataLayerSpeed:
         source, mean = str(Path(folder, "lmdb")), str(Path(folder, "mean.binaryproto"))
         write_noise(source, records)
         write_mean(mean, np.full((3, SIDE, SIDE), 127.5, np.float32))
-        text = text_of("data", data_layer("TRAIN", BATCH, CROP, mirror=True, source=source, mean=mean))
         rng.set_random_seed(1)
-        net = Net(parse(text, caffe_pb2.NetParameter), caffe_pb2.TRAIN)
+        net = Net(data_layer_only(source, mean), caffe_pb2.TRAIN)
 
         def deliver() -> None:
             for _ in range(BATCHES):
                 net.forward_layers()
 
-        speed = BATCH * BATCHES / median_seconds(deliver, rounds, warm_up=2)
+        speed = BATCHES * len(net.blobs["label"].tensor) / median_seconds(deliver, rounds, warm_up=2)
     return DataLayerSpeed(records, speed)
+
+
+def data_layer_only(source: str, mean: str) -> Any:
+    """A NetParameter of nothing but the study's data layer for training."""
+    state = caffe_pb2.NetState(phase=caffe_pb2.TRAIN)
+    definition = filter_net(read_net(prototxt_dir() / "base_A.prototxt"), state)
+    del definition.layer[1:]
+    definition.layer[0].data_param.source = source
+    definition.layer[0].transform_param.mean_file = mean
+    return definition
 
 
 def write_noise(path: str, records: int) -> None:
