@@ -37,7 +37,7 @@ setup(
         "onnx>=1.17",
         "onnxruntime-gpu>=1.20",
         "opencv-python-headless>=4.8,<5",  # 5 has no Caffe importer to be checked against
-        "plyvel>=1.5",
+        'plyvel>=1.5; python_version < "3.13"',  # has no wheel for later ones
         "protobuf>=5",
         "rich>=13",
         "torch>=2.11,<2.14",

@@ -30,7 +30,7 @@ class LearnableParams:
     def __init__(self) -> None:
         self.list: list[LearnableParam] = []
         self._named: dict[str, LearnableParam] = {}
-        self._viewed: dict[int, nn.Parameter] = {}  # id of a sharer's parameter of another shape -> the owner's
+        self._views: list[tuple[nn.Parameter, nn.Parameter]] = []  # a sharer's parameter of another shape, the owner's
 
     def add(self, layer: Layer) -> list[bool]:
         """Take in a layer's parameters; says which of them learn.
@@ -54,7 +54,12 @@ class LearnableParams:
 
     def owner_of(self, parameter: nn.Parameter) -> nn.Parameter:
         """The parameter whose ``grad`` collects the gradient."""
-        return self._viewed.get(id(parameter), parameter)
+        return next((owner for view, owner in self._views if view is parameter), parameter)
+
+    def tie(self) -> None:
+        """Let views show their owners' memory again, which moving to another device has parted."""
+        for view, owner in self._views:
+            view.data = owner.data.view(view.shape)
 
     def _share(self, layer: Layer, index: int, spec: Any, owner: LearnableParam) -> None:
         mine, theirs = layer.params[index], owner.parameter
@@ -76,4 +81,4 @@ class LearnableParams:
             layer.params[index] = theirs
         else:
             layer.params[index] = nn.Parameter(theirs.data.view(mine.shape))
-            self._viewed[id(layer.params[index])] = theirs
+            self._views.append((layer.params[index], theirs))

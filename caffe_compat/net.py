@@ -185,6 +185,7 @@ class Net(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Net:
         """Torch's hook behind ``to``, ``cuda`` and ``double``: blobs and layers follow the parameters."""
         super()._apply(fn, recurse)
+        self._params.tie()
         self._like = fn(self._like)
         if self._like.device.type == "cuda":
             use_strict_float32()

@@ -144,6 +144,21 @@ def test_shared_parameters_have_to_fit(second: str, message: str) -> None:
     assert message in str(error.value)
 
 
+def test_a_parameter_shared_under_another_shape_stays_one_when_the_net_moves() -> None:
+    shared = 'param { name: "w" share_mode: PERMISSIVE }'
+    one = ip("one", "x", "a", shared, outputs=6).replace("num_output: 6", "num_output: 6 bias_term: false")
+    two = ip("two", "a", "c", shared, outputs=3).replace("num_output: 3", "num_output: 3 bias_term: false")
+    net = build(one, two, LOSS)
+    assert [p.layer for p in net.learnable] == ["one"]
+    net.double()
+    net.params["one"][0].data[...] = np.arange(18).reshape(6, 3)
+    assert net.params["two"][0].data.tolist() == np.arange(18).reshape(3, 6).tolist()
+    net.blobs["x"].data[...] = 0.01
+    net.forward_backward()
+    assert net.learnable[0].parameter.grad is not None
+    assert net.learnable[0].parameter.grad.shape == (6, 3)
+
+
 def test_loss_weights_scale_loss_and_gradient() -> None:
     plain, double = (build(ip("one", "x", "c"), LOSS.replace("top:", f"{w} top:")) for w in ("", "loss_weight: 2"))
     double.share_with(plain)
