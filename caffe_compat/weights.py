@@ -31,8 +31,8 @@ def _choose(path: str | os.PathLike[str], hdf5: bool | None) -> bool:
 def copy_from(net: Net, source: str | os.PathLike[str] | Any, hdf5: bool | None = None) -> None:
     """Copy parameters by layer name; layers that only one side has are left as they are.
 
-    ``source``: a file, or a NetParameter. ``hdf5``: the format of a file, if its name does not tell. Raises CaffeError if a layer of the same name has parameters of another
-    number or shape, before anything is copied.
+    ``source``: a file, or a NetParameter. ``hdf5``: the format of a file, if its name does not tell. Raises CaffeError
+    if a layer of the same name has parameters of another number or shape, before anything is copied.
     """
     if isinstance(source, (str, os.PathLike)):
         found = _read_hdf5(net, source) if _choose(source, hdf5) else _read_binary(source)
