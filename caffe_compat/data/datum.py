@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -12,6 +13,16 @@ from caffe_compat.errors import CaffeError
 from caffe_compat.proto import caffe_pb2
 
 Buffer = bytes | memoryview
+
+
+class Relabelled(NamedTuple):
+    """A record that goes by another label than the one inside it."""
+
+    record: Buffer
+    label: int
+
+
+Record = Buffer | Relabelled
 
 NO_FLOATS = np.empty(0, np.float32)
 VARINT, BYTES = 0, 2  # protobuf's wire types
@@ -74,8 +85,12 @@ def resize(image: NDArray, height: int, width: int) -> NDArray:
     return resized.reshape(height, width, -1).transpose(2, 0, 1)  # cv2 drops the last axis of a grey picture
 
 
-def parse(record: Buffer) -> Datum:
+def parse(record: Record) -> Datum:
     """Read a serialised Datum without copying its pixels. CaffeError if it is none."""
+    if isinstance(record, Relabelled):
+        datum = parse(record.record)
+        datum.label = record.label
+        return datum
     try:
         return _parse_plain(record)
     except (IndexError, ValueError):

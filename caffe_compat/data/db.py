@@ -8,11 +8,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
-from caffe_compat.data.datum import Buffer
+from caffe_compat.data.datum import Buffer, Record
 from caffe_compat.errors import CaffeError
 
+AnyDatabase = TypeVar("AnyDatabase", bound="Database")
 BATCH = 1000  # records that Caffe's tools commit at a time
 
 
@@ -29,7 +30,7 @@ class Database(ABC):
         """Number of records."""
 
     @abstractmethod
-    def records(self, skip: int = 0) -> Iterator[tuple[Buffer, Buffer]]:
+    def records(self, skip: int = 0) -> Iterator[tuple[Buffer, Record]]:
         """Keys and records in key order, without the first ``skip``. They may be views that ``close`` invalidates."""
 
     @abstractmethod
@@ -40,7 +41,7 @@ class Database(ABC):
         """What is wrong with the record of that key, in one line."""
         return CaffeError(f"{self.path}: record {bytes(key).decode(errors='backslashreplace')!r}: {reason}")
 
-    def __enter__(self) -> Database:
+    def __enter__(self: AnyDatabase) -> AnyDatabase:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -122,7 +123,7 @@ class Writer(ABC):
 
 
 def open_db(path: str | Path) -> Database:
-    """Open an LMDB or LevelDB for reading, told apart by their files; Caffe goes by the prototxt's ``backend``.
+    """Open an LMDB, a LevelDB or an index for reading, told apart by looking; Caffe goes by the prototxt's ``backend``.
 
     CaffeError if nothing is there, or no database, or a truncated one.
     """
@@ -137,6 +138,10 @@ def open_db(path: str | Path) -> Database:
         return LevelDb(path)
     if not Path(path).exists():
         raise CaffeError(f"{path}: no such database")
+    if Path(path).is_file():
+        from caffe_compat.data.index_db import IndexDb
+
+        return IndexDb(path)
     raise CaffeError(f"{path}: not a database: holds neither data.mdb (LMDB) nor CURRENT (LevelDB)")
 
 

@@ -36,7 +36,8 @@ class Description:
 def describe(path: str | Path, progress: Progress | None = None) -> Description:
     """Read every record of a database, decoding the encoded ones. CaffeError, naming the key, for a broken one."""
     with open_db(path) as db:
-        size = sum(file.stat().st_size for file in Path(path).iterdir())
+        files = [Path(path)] if Path(path).is_file() else Path(path).iterdir()
+        size = sum(file.stat().st_size for file in files)
         found = Description(db.path, db.backend, size)
         for key, record in db.records():
             try:

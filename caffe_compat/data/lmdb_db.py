@@ -55,6 +55,14 @@ class Lmdb(Database):
         except lmdb.Error as error:
             raise CaffeError(f"{self.path}: damaged LMDB: {_reason(error)}") from None
 
+    def get_many(self, keys: list[bytes]) -> dict[bytes, Buffer]:
+        """The records of those keys that there are."""
+        return {bytes(key): record for key, record in self._transaction.cursor().getmulti(keys)}
+
+    def keys(self) -> Iterator[bytes]:
+        """All keys in order, without reading the records."""
+        yield from map(bytes, self._transaction.cursor().iternext(keys=True, values=False))
+
     def close(self) -> None:
         self._transaction.abort()
         self._env = None  # the last one to let go of the environment closes it

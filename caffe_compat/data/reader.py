@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from caffe_compat import glog
 from caffe_compat.data.batches import Batch, BatchReader, State
-from caffe_compat.data.datum import AS_STORED, Buffer, parse
+from caffe_compat.data.datum import AS_STORED, Buffer, Record, parse
 from caffe_compat.data.db import Database
 from caffe_compat.data.transform import Transformer
 from caffe_compat.errors import CaffeError
@@ -59,9 +59,11 @@ class ImageReader(BatchReader, Generic[Item]):
 
     def state(self) -> State:
         generator = self.transformer.rng if self.transformer.random else None
-        return {"records": self._records, "rng": generator.get_state() if generator else None}
+        first = {"random_first": self.transformer.random_first} if self.transformer.random_first else {}
+        return {"records": self._records, "rng": generator.get_state() if generator else None, **first}
 
     def load_state(self, state: State) -> None:
+        self.transformer.random_first = state.get("random_first", 0)
         place = state["rng"]
         if (place is not None) != self.transformer.random:
             raise CaffeError("state of the data: saved by a layer with another crop_size or mirror")
@@ -76,7 +78,7 @@ class ImageReader(BatchReader, Generic[Item]):
             raise self._error(item, error) from None
 
 
-class Reader(ImageReader[tuple[Buffer, Buffer]]):
+class Reader(ImageReader[tuple[Buffer, Record]]):
     """Reads a database round and round, in key order."""
 
     def __init__(self, db: Database, transformer: Transformer, batch_size: int) -> None:
@@ -99,16 +101,16 @@ class Reader(ImageReader[tuple[Buffer, Buffer]]):
         super().close()
         self.db.close()
 
-    def _round_and_round(self, skip: int) -> Iterator[tuple[Buffer, Buffer]]:
+    def _round_and_round(self, skip: int) -> Iterator[tuple[Buffer, Record]]:
         while True:
             yield from self.db.records(skip)
             skip = 0
             glog.info("data_layer.cpp:73", "Restarting data prefetching from start.")
 
-    def _next(self) -> tuple[Buffer, Buffer]:
+    def _next(self) -> tuple[Buffer, Record]:
         return next(self._source)
 
-    def _load(self, item: tuple[Buffer, Buffer]) -> tuple[NDArray, int]:
+    def _load(self, item: tuple[Buffer, Record]) -> tuple[NDArray, int]:
         try:
             datum = parse(item[1])
             if self.transformer.mode != AS_STORED and not datum.encoded and not self._warned:
@@ -118,5 +120,5 @@ class Reader(ImageReader[tuple[Buffer, Buffer]]):
         except CaffeError as error:
             raise self._error(item, error) from None
 
-    def _error(self, item: tuple[Buffer, Buffer], reason: object) -> CaffeError:
+    def _error(self, item: tuple[Buffer, Record], reason: object) -> CaffeError:
         return self.db.error(item[0], reason)

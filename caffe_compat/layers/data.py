@@ -1,4 +1,4 @@
-"""Data: images and labels from an LMDB or LevelDB of Datum records."""
+"""Data: images and labels from an LMDB or LevelDB of Datum records, or an index over an LMDB."""
 
 from __future__ import annotations
 
@@ -39,6 +39,6 @@ class Data(PrefetchingLayer):
 
     def _open_db(self) -> Database:
         db = open_db(self.settings.source)
-        place = "db_lmdb.cpp:35" if db.backend == "lmdb" else "db_leveldb.cpp:18"
+        place = "db_leveldb.cpp:18" if db.backend == "leveldb" else "db_lmdb.cpp:35"
         glog.info(place, f"Opened {db.backend} {db.path}")
         return db
