@@ -59,18 +59,25 @@ class RandShare:
     def __init__(self, common: LibcRand, aside: int) -> None:
         self._common = common
         self._aside = deque(common.rand() for _ in range(aside))
+        self._shares = False  # whether it has drawn from what is common
 
     def next_u32(self) -> int:
-        return self._aside.popleft() if self._aside else self._common.rand()
+        if self._aside:
+            return self._aside.popleft()
+        self._shares = True
+        return self._common.rand()
 
     def get_state(self) -> NDArray[np.uint32]:
-        """Both parts, for ``set_state``."""
-        return np.array([len(self._aside), *self._aside, *self._common.get_state()], np.uint32)
+        """What is left of its part and, if that is nothing any more, what is common, for ``set_state``."""
+        common = self._common.get_state() if self._shares else []
+        return np.array([len(self._aside), *self._aside, *common], np.uint32)
 
     def set_state(self, state: NDArray[np.uint32]) -> None:
-        """Go on from a state; ValueError if it is none."""
+        """Go on from a state, which leaves alone what is common unless it holds that; ValueError if it is none."""
         values = np.asarray(state).astype(np.uint32).tolist()
-        if len(values) < 1 or len(values) != 1 + values[0] + 31:
+        if len(values) < 1 or len(values) - 1 - values[0] not in (0, 31):
             raise ValueError("not a state of an unseeded rand()")
-        self._aside = deque(values[1 : 1 + values[0]])
-        self._common.set_state(values[1 + values[0] :])
+        self._aside, common = deque(values[1 : 1 + values[0]]), values[1 + values[0] :]
+        self._shares = bool(common)
+        if common:
+            self._common.set_state(common)

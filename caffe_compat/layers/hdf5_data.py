@@ -34,7 +34,8 @@ class HDF5Data(Layer):
         if param.batch_size < 1:
             self.fail(f"hdf5_data_param.batch_size: {param.batch_size}, expected a positive number")
         try:
-            self.files = Path(param.source).read_text().split()
+            self.source: str = param.source
+            self.files = Path(self.source).read_text().split()
         except (OSError, UnicodeDecodeError) as error:
             self.fail(f"Failed to open source file: {param.source!r}: {error}")
         if not self.files:
@@ -62,6 +63,18 @@ class HDF5Data(Layer):
             if self.row == len(self.rows):
                 self._next_file()
         return tuple(torch.from_numpy(batch).to(self.device) for batch in batches)
+
+    def data_state(self) -> dict[str, Any]:
+        """What comes next: the files and the rows of the one at hand, in their order, and the places in both."""
+        return {"files": self.files, "file": self.file, "rows": np.array(self.rows), "row": self.row}
+
+    def load_data_state(self, state: dict[str, Any]) -> None:
+        """Go on from there. The C library's generator, which shuffles, is everybody's, so it is not part of this."""
+        if sorted(state["files"]) != sorted(self.files):
+            self.fail(f"state of the data: saved by a layer with other files than those of {self.source!r}")
+        self.files, self.file = list(state["files"]), state["file"]
+        self._load(self.files[self.file])
+        self.rows, self.row = state["rows"].tolist(), state["row"]
 
     def _next_file(self) -> None:
         """Rewind, or go on to the next of several files; in the latter case Caffe shuffles the rows twice."""

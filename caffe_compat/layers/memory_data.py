@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -64,6 +66,14 @@ class MemoryData(Layer):
         if self.param.HasField("transform_param"):
             glog.warning("memory_data_layer.cpp:91", "MemoryData does not transform array data on Reset()")
         self._arrays, self._position = (data, labels), 0
+
+    def data_state(self) -> dict[str, Any]:
+        """The row that comes next; the arrays are the program's own to give again."""
+        return {"position": self._position}
+
+    def load_data_state(self, state: dict[str, Any]) -> None:
+        """Go on at that row."""
+        self._position = state["position"]
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         return [self.shape, self._label_shape]

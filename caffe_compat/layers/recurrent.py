@@ -96,6 +96,15 @@ class Recurrent(Layer):
         # Caffe's backward starts below the exposed states, so whatever gradient their tops have is not looked at.
         return torch.stack(outputs), *([state.detach().unsqueeze(0) for state in states] if exposed else [])
 
+    def data_state(self) -> dict[str, Any]:
+        """The states at the end of the last forward: ``states``, arrays, or None before the first."""
+        return {"states": self.state and [state.cpu().numpy() for state in self.state]}
+
+    def load_data_state(self, state: dict[str, Any]) -> None:
+        """Begin the next forward with the states that ``data_state`` gave."""
+        states = state["states"]
+        self.state = states and [torch.from_numpy(array).to(self.device) for array in states]
+
     def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
         """A Scan over the time. ONNX's own LSTM and RNN know no cont, which may begin a sequence at any step."""
         (x, cont), param = bottoms[:2], self.param.recurrent_param

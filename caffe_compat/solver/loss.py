@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -34,6 +36,17 @@ class SmoothedLoss:
         """The mean of the losses so far, at most the last ``size``; 0 before the first."""
         self._fetch()
         return float(self._mean)
+
+    def get_state(self) -> dict[str, Any]:
+        """What ``set_state`` takes, in terms of JSON."""
+        self._fetch()
+        return {"last": [float(loss) for loss in self._last], "count": self._count, "mean": float(self._mean)}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from a state of a mean over as many losses."""
+        self._pending.clear()
+        self._last = [np.float32(loss) for loss in state["last"]]
+        self._count, self._mean = state["count"], np.float32(state["mean"])
 
     def _fetch(self) -> None:
         if not self._pending:

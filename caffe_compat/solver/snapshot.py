@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ from caffe_compat import glog, weights
 from caffe_compat.atomic import writing
 from caffe_compat.errors import CaffeError
 from caffe_compat.proto import caffe_pb2
+from caffe_compat.solver import exact_state
 from caffe_compat.solver.state import SolverState, read_state, to_bytes
 
 if TYPE_CHECKING:
@@ -34,10 +37,10 @@ def check_prefix(param: Any, source: str) -> None:
 def write(solver: Solver) -> str:
     """Write ``<snapshot_prefix>_iter_<iter>`` with Caffe's extensions; returns the path of the state.
 
-    In 2014 the weights had no extension.
+    In 2014 the weights had no extension. An exact solver adds ``.exact``, see ``exact_state``.
 
-    Both files are complete on the disk before either gets its name, and the state gets its name last: where there is
-    a state, its weights are there too. Whatever fails, earlier snapshots stay, and nothing half-written is left.
+    All files are complete on the disk before any gets its name, and the state gets its name last: where there is a
+    state, the others are there too. Whatever fails, earlier snapshots stay, and nothing half-written is left.
     """
     param = solver.param
     hdf5 = param.snapshot_format == caffe_pb2.SolverParameter.HDF5
@@ -56,19 +59,39 @@ def write(solver: Solver) -> str:
     state = SolverState(solver.iter, str(model), optimizer.policy.current_step, history)
     try:
         weights.save(solver.net, ready, param.snapshot_diff)
-        with writing(state_path) as temporary, temporary.open("wb") as file:
-            file.write(to_bytes(state, hdf5))
-            file.flush()
-            os.fsync(file.fileno())
-            state_path.unlink(missing_ok=True)  # one of an earlier run must not meet the new weights
+        with writing(state_path) as temporary:
+            content = to_bytes(state, hdf5)
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            with _beside(solver, state_path, ready, model.name, content):
+                state_path.unlink(missing_ok=True)  # one of an earlier run must not meet the new weights
             ready.replace(model)
     finally:
         ready.unlink(missing_ok=True)
     return str(state_path)
 
 
-def restore(solver: Solver, path: Path) -> None:
-    """Take over weights, iteration and history from a state. Raises CaffeError, and changes nothing, if it is unfit."""
+@contextmanager
+def _beside(solver: Solver, state_path: Path, weights_file: Path, name: str, state: bytes) -> Iterator[None]:
+    """Write the exact file of a snapshot, which gets its name at the end of this context."""
+    path = exact_state.path_of(state_path)
+    if not solver.exact:
+        path.unlink(missing_ok=True)
+        yield
+        return
+    with writing(path) as temporary:
+        exact_state.write(temporary, solver.standing, solver.iter, weights_file, name, state)
+        yield
+
+
+def restore(solver: Solver, path: Path, exact: bool) -> None:
+    """Take over weights, iteration and history from a state. Raises CaffeError, and changes nothing, if it is unfit.
+
+    ``exact``: take over what the exact file says, too.
+    """
+    facts = exact_state.read(path) if exact else None
     state = read_state(path)
     try:
         solver.optimizer.check_history(state.history)
@@ -81,6 +104,8 @@ def restore(solver: Solver, path: Path) -> None:
     solver.optimizer.load_history(state.history)
     solver.optimizer.policy.current_step = state.current_step
     solver.iter = state.iter
+    if facts is not None:
+        exact_state.apply(solver, facts, exact_state.path_of(path))
 
 
 def _find_weights(name: str, state: Path) -> Path:

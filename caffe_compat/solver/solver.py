@@ -18,7 +18,7 @@ from caffe_compat.host_memory import reuse_blobs
 from caffe_compat.net import Net
 from caffe_compat.proto import read_solver
 from caffe_compat.proto.text import format as format_text
-from caffe_compat.solver import display, nets, snapshot
+from caffe_compat.solver import display, exact_state, nets, snapshot
 from caffe_compat.solver.loss import SmoothedLoss
 from caffe_compat.solver.optimizer import Optimizer
 from caffe_compat.solver.testing import run_test
@@ -34,6 +34,8 @@ class Solver:
         net_class: makes a net from a NetParameter whose state is filled in and ``source``, its file if there is one.
         device: where the nets compute; None leaves them where ``net_class`` puts them.
         source: the file that a SolverParameter was read from, for error messages.
+        exact: keep beside each snapshot what Caffe forgets, and go on from it, so that a run that was stopped ends as
+            one that was not, to the bit, on the same device.
 
     Attributes:
         param: the SolverParameter.
@@ -51,10 +53,11 @@ class Solver:
         net_class: Callable[..., Net] = Net,
         device: torch.device | str | None = None,
         source: str | os.PathLike[str] = "solver",
+        exact: bool = False,
     ) -> None:
         self.source = os.fspath(param if isinstance(param, (str, os.PathLike)) else source)
         self.param = read_solver(self.source) if isinstance(param, (str, os.PathLike)) else param
-        self.compat = compat.active()
+        self.compat, self.exact = compat.active(), exact
         self._net_class, self._device = net_class, device
         reuse_blobs()
         glog.info("solver.cpp:45", f"Initializing solver from parameters: \n{format_text(self.param).rstrip()}")
@@ -70,9 +73,10 @@ class Solver:
         self.optimizer = Optimizer(self.param, self.net, self.source)
         self.iter = 0
         self._requests: deque[str] = deque()
-        self._stopped = self._restored = False
+        self._stopped = self._restored = self._exactly = False
+        self._before_test: exact_state.State | None = None  # where an unfinished test has to begin anew
         self._callbacks: list[tuple[Callable[[], None], Callable[[], None]]] = []
-        self._smoothed = SmoothedLoss(self.param.average_loss)
+        self.smoothed = SmoothedLoss(self.param.average_loss)
         glog.info("solver.cpp:57", "Solver scaffolding done.")
 
     def _create(self, source: nets.NetSource, kind: str) -> Net:
@@ -102,8 +106,8 @@ class Solver:
             glog.info("solver.cpp:311", "Optimization stopped early.")
             return
         if self._due(self.param.display) and not self.compat.log_2014:
-            self._smoothed.add(self.net.forward_layers())
-            glog.info("solver.cpp:327", f"Iteration {self.iter}, loss = {self._smoothed.value:g}")
+            self.smoothed.add(self.net.forward_layers())
+            glog.info("solver.cpp:327", f"Iteration {self.iter}, loss = {self.smoothed.value:g}")
         if self._due(self.param.test_interval):
             self.test_all()
         glog.info("solver.cpp:332", "Optimization Done.")
@@ -111,7 +115,9 @@ class Solver:
     def step(self, iterations: int) -> None:
         """Train for a number of iterations, with the tests, lines and snapshots that fall due."""
         param = self.param
-        self._smoothed = SmoothedLoss(param.average_loss)
+        if not self._exactly:
+            self.smoothed = SmoothedLoss(param.average_loss)
+        self._exactly = False
         self._restart_timer()
         self._stopped = False
         stop = self.iter + iterations
@@ -126,7 +132,7 @@ class Solver:
             for on_start, _ in self._callbacks:
                 on_start()
             self.net.debug_info = param.debug_info and self._due(param.display)
-            self._smoothed.add(self._forward_backward())
+            self.smoothed.add(self._forward_backward())
             if self._due(param.display) and not self.compat.log_2014:
                 self._display()
             for _, on_gradients in self._callbacks:
@@ -156,7 +162,7 @@ class Solver:
             self._update(self.iter if self._due(self.param.display) else None)
         elif self.param.display and (self.iter + 1) % self.param.display == 0:
             self._update(self.iter + 1)
-            glog.info("solver.cpp:74", f"Iteration {self.iter}, loss = {self._smoothed.value:g}")
+            glog.info("solver.cpp:74", f"Iteration {self.iter}, loss = {self.smoothed.value:g}")
         else:
             self._update(None)
 
@@ -169,7 +175,7 @@ class Solver:
         self._started, self._shown = time.perf_counter(), self.iter
 
     def _display(self) -> None:
-        loss = self._smoothed.value  # fetching it waits for the device, so it comes before the clock is read
+        loss = self.smoothed.value  # fetching it waits for the device, so it comes before the clock is read
         seconds = time.perf_counter() - self._started
         speed = f"{(self.iter - self._shown) / seconds:g} iter/s, {seconds:g}s/{self.param.display} iters"
         glog.info("solver.cpp:239", f"Iteration {self.iter} ({speed}), loss = {loss:g}")
@@ -193,9 +199,12 @@ class Solver:
     def test_all(self) -> None:
         """Test every test net with the current weights and print its outputs."""
         self._stopped = False
+        self._before_test = exact_state.capture(self) if self.exact else None
         for i in range(len(self.test_nets)):
             if not self._stopped:
                 self._test(i)
+        if not self._stopped:
+            self._before_test = None
 
     @property
     def _tests_at_0(self) -> bool:
@@ -236,7 +245,17 @@ class Solver:
         """Write weights and solver state as ``<snapshot_prefix>_iter_<iter>``; returns the path of the state."""
         return snapshot.write(self)
 
-    def restore(self, path: str | os.PathLike[str]) -> None:
-        """Go on from a ``.solverstate`` or ``.solverstate.h5``, Caffe's or ours. Data start at their first record."""
-        snapshot.restore(self, Path(path))
-        self._restored = True
+    @property
+    def standing(self) -> exact_state.State:
+        """Where data and random streams stand, or stood before a test that is under way."""
+        return self._before_test or exact_state.capture(self)
+
+    def restore(self, path: str | os.PathLike[str], exact: bool | None = None) -> None:
+        """Go on from a ``.solverstate`` or ``.solverstate.h5``, Caffe's or ours.
+
+        ``exact``: go on to the bit, by the ``.exact`` file beside the state; else data start at their first record, as
+        in Caffe. By default what the solver is.
+        """
+        exact = self.exact if exact is None else exact
+        snapshot.restore(self, Path(path), exact)
+        self._restored, self._exactly = True, exact
