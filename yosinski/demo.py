@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from yosinski.verify_report import VerifyReport
 
 AT_A_TIME = 2  # nets in training, each on one core
+RUNTIMES = ("torch", "onnxruntime", "onnx_check")
 REFERENCE = "base_B"  # what the nets on half B are held against
 
 Progress = Callable[[str, str, int], None]  # called with a net, what happens to it, and the iterations done
@@ -119,11 +120,12 @@ def train(name: str, out: Path, max_iter: int | None, progress: Progress, childr
 
 def check(name: str, out: Path, progress: Progress) -> VerifyReport:
     """Export one net and compare its runtimes on its validation images."""
+    from yosinski.verify import CORE
     from yosinski.verify_model import verify_model
 
     done = RunDir(out / name).iteration
     progress(name, "exporting, verifying", done)
-    report = verify_model(out / name)
+    report = verify_model(out / name, runtimes=RUNTIMES)
     progress(name, "verified" if report.ok else "runtimes disagree", done)
     return report
 
