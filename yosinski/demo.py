@@ -120,7 +120,6 @@ def train(name: str, out: Path, max_iter: int | None, progress: Progress, childr
 
 def check(name: str, out: Path, progress: Progress) -> VerifyReport:
     """Export one net and compare its runtimes on its validation images."""
-    from yosinski.verify import CORE
     from yosinski.verify_model import verify_model
 
     done = RunDir(out / name).iteration
