@@ -20,12 +20,29 @@ class Deployment:
         definition: the NetParameter for use, with Input layers and a batch of 1.
         transform: the TransformationParameter that images of a database go through: crop, mean and scale.
         is_source: whether the source was for use already.
+        database: where the definition's TEST phase reads its images, if it says so.
     """
 
     source: Path
     definition: Any
     transform: Any
     is_source: bool
+    database: Path | None = None
+
+    def stored_shape(self) -> tuple[int, ...]:
+        """(channels, height, width) of images before the crop: the mean's, or else those of the database's first."""
+        from caffe_compat.data.mean import read_mean
+        from yosinski.images import Images
+
+        if self.transform.mean_file:
+            return tuple(read_mean(self.transform.mean_file).shape)
+        if self.database is None or not self.database.exists():
+            raise CaffeError(
+                f"{self.source}: neither a mean file nor a database tells the size of images before the crop; "
+                "--image-size does"
+            )
+        with Images(self.database, caffe_pb2.TransformationParameter(), 1) as images:
+            return images.stored_shape
 
     def load(self, weights: Sequence[Path]) -> Any:
         """The Net in phase TEST with the parameters from the weights files. CaffeError if they leave some out."""
@@ -72,10 +89,11 @@ def read_deployment(prototxt: Path, mean: Path | None = None, input_shape: Seque
         shapes = [shape.dim for layer in net.layer for shape in layer.input_param.shape]
         if shapes and len(shapes[0]) == 4 and shapes[0][2] == shapes[0][3]:
             transform.crop_size = shapes[0][3]
+    database = Path(data.data_param.source) if data is not None and data.type == "Data" else None
     if is_deploy(net):
         return Deployment(prototxt, net, transform, is_source=True)
     shape = input_shape or (_input_shape(prototxt, data, transform) if data is not None else ())
-    return Deployment(prototxt, to_deploy(net, shape), transform, is_source=False)
+    return Deployment(prototxt, to_deploy(net, shape), transform, is_source=False, database=database)
 
 
 def _input_shape(prototxt: Path, data: Any, transform: Any) -> tuple[int, ...]:

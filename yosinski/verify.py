@@ -1,8 +1,8 @@
-"""The same images through PyTorch, ONNX Runtime and the C++ checker: do they agree?"""
+"""The same images through PyTorch, ONNX Runtime, the C++ checker and others: do they agree?"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caffe_compat.errors import CaffeError
-from caffe_compat.proto import caffe_pb2
-from yosinski.deployment import read_deployment
-from yosinski.runtimes import OnnxRuntime, Runtime, Scores, Torch
+from yosinski.deployment import Deployment, read_deployment
+from yosinski.images import Images
+from yosinski.onnx_model import OnnxModel
+from yosinski.runtimes import OnnxRuntime, Runtime, RuntimeUnavailable, Scores, Torch
 from yosinski.verify_report import Answers, VerifyReport
 
-RUNTIMES = ("torch", "onnxruntime", "onnx_check")
+CORE = ("torch", "onnxruntime", "onnx_check")
+RUNTIMES = (*CORE, "onnx", "openvino", "opencv")  # onnx: its reference evaluator
 TOLERANCE = {"cpu": 1e-5, "cuda": 1e-4}  # of probabilities, in float32 without TF32
+LOOSER = {"openvino": 1e-4, "opencv": 1e-4}  # their exponentials and sums are made for speed
+HALF_TOLERANCE = 1e-2  # float16 keeps 11 bits
 
 Progress = Callable[[int, int], None]  # called with the images done and their total
 
@@ -32,12 +36,14 @@ def verify(
     limit: int | None = None,
     batch: int = 64,
     device: str = "cpu",
+    per_layer: bool = False,
     progress: Progress | None = None,
 ) -> VerifyReport:
     """Run the images of a Caffe database through several runtimes and compare what they say.
 
-    torch and onnxruntime get the same images, transformed as ``prototxt`` and ``mean`` say. onnx_check, in C++, reads
-    the database itself and transforms as the ONNX file's metadata say, so it judges these as well.
+    All but one get the same images, transformed as ``prototxt`` and ``mean`` say, or, for a model that does this
+    itself, as they are stored. onnx_check, in C++, reads the database itself and transforms as the ONNX file's metadata
+    say. What the file holds and says about itself is held against what prototxt, mean and weights would give.
 
     Args:
         onnx_path: the exported model; its output ``prob``, or else its first, is compared.
@@ -45,11 +51,13 @@ def verify(
         prototxt: the definition that was exported, for training and testing or for use.
         weights: the weights files that were exported.
         mean: a mean file in place of the definition's mean.
-        runtimes: which of ``RUNTIMES`` to compare; the first is what the others are held against.
+        runtimes: which of ``RUNTIMES`` to compare; the first is what the others are held against. Those that this
+            machine lacks are left out.
         limit: the first so many images only.
         batch: images at a time.
-        device: cpu or cuda:N, for all runtimes; on CUDA without TF32.
-        progress: told how many images torch and onnxruntime have seen.
+        device: cpu or cuda:N, for torch, onnxruntime and onnx_check; on CUDA without TF32.
+        per_layer: compare every blob as well, on the first batch (see ``compare_layers``).
+        progress: told how many images have been seen.
 
     Raises:
         CaffeError: a file is missing or damaged, or the model does not take these images.
@@ -57,102 +65,117 @@ def verify(
     unknown = [name for name in runtimes if name not in RUNTIMES]
     if unknown or not runtimes:
         raise CaffeError(f"runtime {', '.join(unknown) or 'missing'}: expected some of {', '.join(RUNTIMES)}")
-    if not onnx_path.is_file():
-        raise CaffeError(f"{onnx_path}: no such ONNX file; yosinski export writes one")
+    model = OnnxModel(onnx_path)
     deployment = read_deployment(prototxt, mean)
-    session = OnnxRuntime(onnx_path, device if "onnxruntime" in runtimes else "cpu")
-    here: list[Runtime] = []
-    if "torch" in runtimes:
-        here.append(Torch(deployment.load(weights), session.output, device))
-    if "onnxruntime" in runtimes:
-        here.append(session)
-    with _Images(db_path, deployment.transform, batch, limit) as images:
-        session.check_input(images.shape)
-        labels, scores = _run(here, images, progress)
-        count = images.count
-    answers = {
-        runtime.name: Answers(runtime.version, scores[runtime.name], count / max(runtime.seconds, 1e-9))
-        for runtime in here
-    }
-    failures: dict[str, str] = {}
-    unavailable: dict[str, str] = {}
+    tolerance = HALF_TOLERANCE if model.in_half else TOLERANCE[device.partition(":")[0]]
+    report = VerifyReport(onnx_path, db_path, tolerance)
+    with Images(db_path, deployment.transform, batch, limit, pixels=model.takes_pixels) as images:
+        model.check_images(images)
+        here = _start(runtimes, model, deployment, weights, device, report)
+        report.labels, scores = _run(here, images, progress)
+    answers = {}
+    for runtime in here:
+        found = scores[runtime.name]
+        answers[runtime.name] = Answers(runtime.version, found, len(found) / max(runtime.seconds, 1e-9))
     if "onnx_check" in runtimes:
-        from yosinski.onnx_check import OnnxCheckUnavailable, run_checker
+        _run_checker(model, db_path, deployment, batch, limit, device, answers, report)
+    report.compare({name: answers[name] for name in dict.fromkeys(runtimes) if name in answers}, LOOSER)
+    _look_inside(model, deployment, weights, db_path, batch, device, per_layer, report)
+    return report
 
-        try:
-            answers["onnx_check"] = _answers_of(
-                run_checker(
-                    onnx_path,
-                    db_path,
-                    mean=deployment.transform.mean_file or None,
-                    output_name=session.output,
-                    batch=batch,
-                    limit=limit,
-                    provider=device.partition(":")[0],
-                )
-            )
-        except OnnxCheckUnavailable as error:
-            unavailable["onnx_check"] = str(error)
-        except CaffeError as error:
-            failures["onnx_check"] = str(error)
-    ordered = {name: answers[name] for name in dict.fromkeys(runtimes) if name in answers}
-    tolerance = TOLERANCE[device.partition(":")[0]]
-    return VerifyReport(onnx_path, db_path, tolerance, labels, ordered, failures, unavailable)
+
+def _start(
+    names: Sequence[str],
+    model: OnnxModel,
+    deployment: Deployment,
+    weights: Sequence[Path],
+    device: str,
+    report: VerifyReport,
+) -> list[Runtime]:
+    """The runtimes that run in this process; what some cannot do goes into the report."""
+    from yosinski import more_runtimes
+
+    makers: dict[str, Callable[[], Runtime]] = {
+        "torch": lambda: Torch(deployment.load(weights), model.output, device),
+        "onnxruntime": lambda: OnnxRuntime(model, device),
+        "onnx": lambda: more_runtimes.Reference(model),
+        "openvino": lambda: more_runtimes.OpenVino(model),
+        "opencv": lambda: more_runtimes.OpenCv(model),
+    }
+    found = []
+    for name in dict.fromkeys(names):
+        if name in makers:
+            try:
+                found.append(makers[name]())
+            except RuntimeUnavailable as error:
+                report.unavailable[name] = str(error)
+    return found
 
 
 def _run(
-    runtimes: Sequence[Runtime], images: _Images, progress: Progress | None
+    runtimes: Sequence[Runtime], images: Images, progress: Progress | None
 ) -> tuple[NDArray[np.int64], dict[str, Scores]]:
     """Labels, and the scores of each runtime."""
     labels: list[NDArray[np.int64]] = []
     scores: dict[str, list[Scores]] = {runtime.name: [] for runtime in runtimes}
     done = 0
-    for data, label in images:
-        labels.append(label)
+    for batch in images:
+        labels.append(batch.labels)
         for runtime in runtimes:
-            scores[runtime.name].append(runtime.run(data))
-        done += len(label)
+            wanted = len(batch.labels) if runtime.most is None else max(0, runtime.most - done)
+            if wanted:
+                scores[runtime.name].append(runtime.run(batch.first(wanted)))
+        done += len(batch.labels)
         if progress:
             progress(done, images.count)
     return np.concatenate(labels), {name: np.concatenate(parts) for name, parts in scores.items()}
 
 
-def _answers_of(report: dict[str, Any]) -> Answers:
-    """The C++ checker's answers; accuracies and loss are its own."""
-    return Answers(
-        str(report["ort_version"]),
-        report["outputs"].reshape(report["images"], -1),
-        report["images_per_second"],
-        judged={"top1": report["top1"], "top5": report["top5"], "log_loss": report["mean_log_loss"]},
-    )
+def _run_checker(
+    model: OnnxModel,
+    db_path: Path,
+    deployment: Deployment,
+    batch: int,
+    limit: int | None,
+    device: str,
+    answers: dict[str, Answers],
+    report: VerifyReport,
+) -> None:
+    from yosinski.onnx_check import OnnxCheckUnavailable, run_checker
+
+    mean = None if model.takes_pixels else deployment.transform.mean_file or None
+    options: dict[str, Any] = {"batch": batch, "limit": limit, "provider": device.partition(":")[0]}
+    try:
+        found = run_checker(model.path, db_path, mean=mean, output_name=model.output, **options)
+    except OnnxCheckUnavailable as error:
+        report.unavailable["onnx_check"] = str(error)
+    except CaffeError as error:
+        report.failures["onnx_check"] = str(error)
+    else:
+        answers["onnx_check"] = Answers(
+            str(found["ort_version"]),
+            found["outputs"].reshape(found["images"], -1),
+            found["images_per_second"],
+            judged={"top1": found["top1"], "top5": found["top5"], "log_loss": found["mean_log_loss"]},
+        )
 
 
-class _Images:
-    """The images of a database, once, in key order: batches of float32 images and int64 labels."""
+def _look_inside(
+    model: OnnxModel,
+    deployment: Deployment,
+    weights: Sequence[Path],
+    db_path: Path,
+    batch: int,
+    device: str,
+    per_layer: bool,
+    report: VerifyReport,
+) -> None:
+    """The file's own content: constants and metadata, and what every layer computes."""
+    from yosinski.verify_content import departures
+    from yosinski.verify_layers import compare_layers
 
-    def __init__(self, path: Path, transform: Any, batch: int, limit: int | None) -> None:
-        from caffe_compat.data.db import open_db
-        from caffe_compat.data.reader import Reader
-        from caffe_compat.data.transform import Transformer
-
-        db = open_db(path)
-        self.count = min(len(db), limit or len(db))
-        self._reader = Reader(db, Transformer(transform, caffe_pb2.TEST), max(1, min(batch, self.count)))
-        try:
-            self.shape = self._reader.first_shape()
-        except CaffeError:
-            self._reader.close()
-            raise
-
-    def __enter__(self) -> _Images:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._reader.close()
-
-    def __iter__(self) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-        left = self.count
-        while left > 0:
-            batch = self._reader.read()  # the last one begins anew at the first image
-            yield batch.data.numpy()[:left], batch.label.numpy()[:left].astype(np.int64)
-            left -= len(batch.label)
+    report.departures = departures(model, deployment, weights)
+    if per_layer:
+        with Images(db_path, deployment.transform, batch, batch, pixels=model.takes_pixels) as images:
+            (first,) = images
+        report.layers = compare_layers(model, deployment.load(weights), first, report.tolerance, device)

@@ -1,15 +1,19 @@
-"""What a verification found: accuracies of each runtime, differences between them, a verdict, as table and JSON."""
+"""What a verification found: accuracies of each runtime, differences between them, a verdict, as JSON."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caffe_compat.errors import CaffeError
+
+if TYPE_CHECKING:
+    from yosinski.verify_layers import LayerDelta
 
 FLT_MIN = float(np.finfo(np.float32).tiny)  # the smallest probability whose logarithm Caffe takes
 
@@ -32,11 +36,13 @@ class Comparison:
     """One runtime held against the reference.
 
     Attributes:
-        max_delta, mean_delta: of the absolute differences of the scores.
+        tolerance: of the scores.
+        max_delta, mean_delta: of their absolute differences.
         differing: images (by their place in the database) with another class on top, ties left out.
         ties: such images where the reference's scores of the two classes are closer than the tolerance can tell apart.
     """
 
+    tolerance: float
     max_delta: float
     mean_delta: float
     differing: list[int]
@@ -47,43 +53,65 @@ class VerifyReport:
     """The answers of several runtimes to the same images.
 
     Attributes:
+        labels: of the images, int64.
         answers: by runtime; the first is the reference.
         failures: runtimes that should have answered, and why they did not.
         unavailable: runtimes that this machine does not have, and what is missing.
         judged: top1, top5 (None below five classes) and log_loss (None if the scores are no probabilities) by runtime.
         comparisons: by runtime, without the reference.
+        departures: what the file holds or says that its sources do not give, one line each.
+        layers: the blobs of PyTorch and ONNX Runtime compared, if that was asked for.
     """
 
-    def __init__(
-        self,
-        onnx: Path,
-        db: Path,
-        tolerance: float,
-        labels: NDArray[np.int64],
-        answers: dict[str, Answers],
-        failures: dict[str, str],
-        unavailable: dict[str, str],
-    ) -> None:
+    def __init__(self, onnx: Path, db: Path, tolerance: float) -> None:
         self.onnx, self.db, self.tolerance = onnx, db, tolerance
-        self.images = len(labels)
-        self.answers, self.failures, self.unavailable = answers, dict(failures), unavailable
-        self.judged = {name: answer.judged or judge(answer.scores, labels) for name, answer in answers.items()}
+        self.labels: NDArray[np.int64] = np.zeros(0, np.int64)
+        self.answers: dict[str, Answers] = {}
+        self.failures: dict[str, str] = {}
+        self.unavailable: dict[str, str] = {}
+        self.judged: dict[str, dict[str, float | None]] = {}
         self.comparisons: dict[str, Comparison] = {}
+        self.departures: list[str] = []
+        self.layers: list[LayerDelta] | None = None
+
+    def compare(self, answers: dict[str, Answers], looser: Mapping[str, float] | None = None) -> None:
+        """Take the answers, judge them by the labels, and hold all others against the first.
+
+        ``looser``: the least tolerance of some runtimes.
+        """
+        self.answers = answers
         reference, *others = answers or [""]
+        for name, answer in answers.items():
+            self.judged[name] = answer.judged or judge(answer.scores, self.labels[: len(answer.scores)])
         for name in others:
+            both = min(len(answers[name].scores), len(answers[reference].scores))
             try:
-                self.comparisons[name] = compare(answers[reference].scores, answers[name].scores, tolerance)
+                pair = answers[reference].scores[:both], answers[name].scores[:both]
+                self.comparisons[name] = compare(*pair, max(self.tolerance, (looser or {}).get(name, 0)))
             except CaffeError as error:
                 self.failures[name] = str(error)
 
     @property
-    def ok(self) -> bool:
-        """Whether at least two runtimes answered, none failed, and all agree.
+    def images(self) -> int:
+        return len(self.labels)
 
-        Agree: no score differs by more than the tolerance, and each image has the same class on top, but for ties.
+    @property
+    def ok(self) -> bool:
+        """Whether at least two runtimes answered, none failed, all agree, and the file is what its sources give.
+
+        Agree: no score differs by more than the tolerance, and each image has the same class on top, but for ties; if
+        asked for, no layer departs.
         """
-        agree = all(c.max_delta <= self.tolerance and not c.differing for c in self.comparisons.values())
-        return bool(self.comparisons) and agree and not self.failures
+        agree = all(self._agrees(comparison) for comparison in self.comparisons.values())
+        return bool(self.comparisons) and agree and not self.failures and not self.departures and not self.first_layer
+
+    def _agrees(self, comparison: Comparison) -> bool:
+        return comparison.max_delta <= comparison.tolerance and not comparison.differing
+
+    @property
+    def first_layer(self) -> LayerDelta | None:
+        """The first layer that departs."""
+        return next((layer for layer in self.layers or () if layer.departs), None)
 
     @property
     def verdict(self) -> str:
@@ -92,17 +120,24 @@ class VerifyReport:
             ties = sum(len(c.ties) for c in self.comparisons.values())
             but = f" but for {ties} tie(s)" if ties else ""
             names = ", ".join(self.answers)
-            return f"agree: {names} on {self.images} images{but}, max |Δ| {self.max_delta:.2g} <= {self.tolerance:g}"
-        if self.failures:
-            return "; ".join(f"{name} failed: {reason}" for name, reason in self.failures.items())
-        if not self.comparisons:
-            return "nothing to compare: fewer than two runtimes answered"
-        parts = []
+            return f"agree: {names} on {self.images} images{but}, max |Δ| {self.max_delta:.2g}"
+        parts = [f"{name} failed: {reason}" for name, reason in self.failures.items()]
+        reference = next(iter(self.answers), "")
         for name, c in self.comparisons.items():
-            if c.max_delta > self.tolerance or c.differing:
+            if not self._agrees(c):
                 first = f", the first is image {c.differing[0]}" if c.differing else ""
-                parts.append(f"{name}: max |Δ| {c.max_delta:.2g}, {len(c.differing)} images differ{first}")
-        return f"DISAGREE with {next(iter(self.answers))} (tolerance {self.tolerance:g}): {'; '.join(parts)}"
+                delta = f"max |Δ| {c.max_delta:.2g} (tolerance {c.tolerance:g})"
+                parts.append(f"{name} DISAGREES with {reference}: {delta}, {len(c.differing)} images differ{first}")
+        if self.first_layer:
+            layer = self.first_layer
+            parts.append(
+                f"first layer that departs: {layer.layer} (blob {layer.blob}), max |Δ| {layer.max_delta:.2g}, "
+                f"largest value {layer.scale:.2g}"
+            )
+        parts += self.departures
+        if not parts:
+            return "nothing to compare: fewer than two runtimes answered"
+        return "; ".join(parts)
 
     @property
     def max_delta(self) -> float:
@@ -121,6 +156,7 @@ class VerifyReport:
             "runtimes": {
                 name: {
                     "version": answer.version,
+                    "images": len(answer.scores),
                     "images_per_second": answer.images_per_second,
                     **self.judged[name],
                     "against_reference": asdict(self.comparisons[name]) if name in self.comparisons else None,
@@ -129,35 +165,9 @@ class VerifyReport:
             },
             "failures": self.failures,
             "unavailable": self.unavailable,
+            "departures": self.departures,
+            "layers": None if self.layers is None else [asdict(layer) for layer in self.layers],
         }
-
-    def table(self) -> Any:
-        """A rich table, one row a runtime."""
-        from rich.table import Table
-
-        table = Table(caption=self.verdict)
-        for title in (
-            "runtime",
-            "version",
-            "top-1",
-            "top-5",
-            "log loss",
-            "img/s",
-            "max |Δ|",
-            "mean |Δ|",
-            "differ",
-            "ties",
-        ):
-            table.add_column(title, justify="left" if title in ("runtime", "version") else "right")
-        for name, answer in self.answers.items():
-            row = [_number(self.judged[name][key], ".4f") for key in ("top1", "top5", "log_loss")]
-            c = self.comparisons.get(name)
-            deltas = [f"{c.max_delta:.2g}", f"{c.mean_delta:.2g}", str(len(c.differing)), str(len(c.ties))] if c else []
-            table.add_row(name, answer.version, *row, f"{answer.images_per_second:,.0f}", *deltas)
-        for name, reason in {**self.failures, **self.unavailable}.items():
-            if name not in self.answers:
-                table.add_row(name, reason)
-        return table
 
 
 def judge(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, float | None]:
@@ -193,12 +203,9 @@ def compare(reference: NDArray[np.float32], scores: NDArray[np.float32], toleran
     apart = np.flatnonzero(mine != theirs)
     tie = reference[rows, mine] - reference[rows, theirs] <= 2 * tolerance  # each of the two may be off by one
     return Comparison(
+        tolerance,
         float(delta.max(initial=0)),
         float(delta.mean(dtype=np.float64)) if delta.size else 0.0,
         [int(i) for i in apart if not tie[i]],
         [int(i) for i in apart if tie[i]],
     )
-
-
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)

@@ -28,7 +28,7 @@ class Need:
     params: tuple[bool, ...]
 
 
-NEEDS_LABELS = "it compares with labels, which nobody has in use; a definition for use does without it"
+NEEDS_LABELS = "it compares with labels, of which there are none in use; a definition for use leaves it out"
 BRINGS_DATA = "it brings data from outside; in a definition for use an Input layer stands in its place"
 Gradients = tuple[Sequence["Tensor | None"], Sequence["Tensor | None"]]  # of the bottoms, of the parameters
 

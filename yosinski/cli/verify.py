@@ -1,4 +1,4 @@
-"""`yosinski verify`: one net, the same images, three runtimes."""
+"""`yosinski verify`: one net, the same images, several runtimes."""
 
 from __future__ import annotations
 
@@ -17,11 +17,16 @@ from yosinski.cli.options import PATH, Device, model_argument, weights_option
 @click.option("--db", type=PATH, help="LMDB of labelled images; default: the one that the TEST phase reads.")
 @click.option("--mean", type=PATH, metavar="FILE", help="A mean file in place of the definition's mean.")
 @click.option(
-    "--runtime", "runtimes", multiple=True, metavar="NAME", help="torch, onnxruntime, onnx_check; default: all."
+    "--runtime",
+    "runtimes",
+    multiple=True,
+    metavar="NAME",
+    help="torch, onnxruntime, onnx_check, onnx (its reference evaluator), openvino, opencv; default: all there are.",
 )
+@click.option("--per-layer", is_flag=True, help="Compare every blob as well, and name the first layer that departs.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The first N images only.")
 @click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True, help="Images at a time.")
-@click.option("--device", type=Device(), default="cpu", show_default=True, help="cpu or cuda:N, for all runtimes.")
+@click.option("--device", type=Device(), default="cpu", show_default=True, help="cpu or cuda:N, for the first three.")
 @click.option("--json", "json_path", type=PATH, metavar="FILE", help="Write the figures there too; - for stdout only.")
 def verify(
     model: Path,
@@ -29,15 +34,17 @@ def verify(
     db: Path | None,
     mean: Path | None,
     runtimes: tuple[str, ...],
+    per_layer: bool,
     limit: int | None,
     batch: int,
     device: str,
     json_path: Path | None,
 ) -> None:
-    """Run the same images through PyTorch, ONNX Runtime and the C++ checker, and compare what they say.
+    """Run the same images through PyTorch, ONNX Runtime, the C++ checker and others, and compare what they say.
 
     MODEL is a run directory, a definition with --weights, or an exported .onnx in a run directory. Exits with 1 if
-    the runtimes disagree. A runtime that this machine lacks is named, and the others are compared.
+    the runtimes disagree, or if the file is not what its sources give. A runtime that this machine lacks is named, and
+    the others are compared.
     """
     from caffe_compat.atomic import writing
     from caffe_compat.errors import CaffeError
@@ -49,13 +56,26 @@ def verify(
     with counting(str(model)) as progress:
         chosen = {"runtimes": runtimes} if runtimes else {}
         report = verify_model(
-            model, weights, db, mean, limit=limit, batch=batch, device=where, progress=progress, **chosen
+            model,
+            weights,
+            db,
+            mean,
+            per_layer=per_layer,
+            limit=limit,
+            batch=batch,
+            device=where,
+            progress=progress,
+            **chosen,
         )
     text = json.dumps(report.to_json(), indent=2)
     if str(json_path) == "-":
         click.echo(text)
     else:
-        print_table(report.table())
+        from yosinski.verify_tables import layer_table, runtime_table
+
+        if report.layers is not None:
+            print_table(layer_table(report.layers))
+        print_table(runtime_table(report))
         if json_path is not None:
             with writing(json_path) as temporary:
                 temporary.write_text(text + "\n", encoding="utf-8")
