@@ -35,16 +35,16 @@ def read_definition(path: Path) -> Any:
         try:
             parse(text, kind, source=str(path))
         except CaffeError as error:
-            progress[kind] = (line_of(str(error), path), error)
+            progress[kind] = (place_of(str(error), path), error)
         else:
             return read(path)
     raise max(progress.values(), key=lambda entry: entry[0])[1]
 
 
-def line_of(message: str, path: Path) -> int:
-    """The line that an error ``PATH:LINE:...`` is about, 0 if it names none."""
-    line = message.removeprefix(f"{path}:").partition(":")[0]
-    return int(line) if line.isdecimal() else 0
+def place_of(message: str, path: Path) -> tuple[int, ...]:
+    """Line and column that an error ``PATH:LINE:COLUMN: ...`` is about, as far as it names them."""
+    parts = message.removeprefix(f"{path}:").split(":")[:2]
+    return tuple(int(part) for part in parts if part.isdecimal())
 
 
 def is_solver(definition: Any) -> bool:

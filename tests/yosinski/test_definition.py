@@ -23,6 +23,7 @@ def test_content_tells_a_net_from_a_solver() -> None:
     ("text", "place"),
     [
         ('name: "x"\nlayer {\n  nmae: "y"\n}\n', ":3:"),
+        ('layer { name: "x" typ: "Data" }\n', ":1:19: "),
         ('net: "x"\nbase_lr: 0.1\nlr_polizy: "step"\n', ":3:"),
     ],
 )
