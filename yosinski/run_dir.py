@@ -2,7 +2,7 @@
 
 net.prototxt, solver.prototxt   the definitions as they were used: upgraded, with paths as they were opened
 train.log                       Caffe's log lines
-NAME_iter_N.caffemodel, .solverstate
+NAME_iter_N.caffemodel, .solverstate, .exact
 run.json                        versions, hashes, command lines, device, seed, status
 """
 
@@ -28,7 +28,7 @@ from yosinski.resources import CHECKOUT
 
 PACKAGES = ("yosinski", "torch", "numpy", "protobuf", "lmdb", "opencv-python-headless", "onnx", "onnxruntime-gpu")
 # In HDF5 the extension is followed by .h5; in 2014 weights had none.
-SNAPSHOT = re.compile(r"_iter_(?P<iteration>\d+)(\.(?P<kind>caffemodel|solverstate)(\.h5)?)?$")
+SNAPSHOT = re.compile(r"_iter_(?P<iteration>\d+)(\.(?P<kind>caffemodel|solverstate|exact)(\.h5)?)?$")
 
 
 class RunDir:
@@ -90,8 +90,11 @@ class RunDir:
             raise CaffeError(f"{self.path}: another process is training here") from None
         if not resume:
             self._lock.truncate(0)
-            for old in states + self.snapshots("caffemodel"):
+            for old in states + self.snapshots("caffemodel") + self.snapshots("exact"):
                 old.unlink()
+        elif self.log.stat().st_size and not self.log.read_bytes().endswith(b"\n"):
+            self._lock.write("\n")  # a killed process may have left half a line
+            self._lock.flush()
 
     def close(self) -> None:
         if self._lock is not None:
@@ -107,13 +110,27 @@ class RunDir:
         """The newest weights, None if there are none yet."""
         return next(reversed(self.snapshots("caffemodel")), None)
 
-    def newest_state(self) -> Path:
-        """The newest .solverstate whose weights are there too. CaffeError if there is none."""
+    def newest_state(self, exact: bool = False) -> Path:
+        """The newest .solverstate whose weights are there too. CaffeError if there is none.
+
+        ``exact``: whose exact file is there, too, and all three belong together.
+        """
         whole = {snapshot_iteration(path) for path in self.snapshots("caffemodel")}
-        for state in reversed(self.snapshots("solverstate")):
-            if snapshot_iteration(state) in whole:
+        states = [state for state in reversed(self.snapshots("solverstate")) if snapshot_iteration(state) in whole]
+        if not states:
+            raise CaffeError(f"{self.path}: no snapshot to resume from; without --resume the run starts at iteration 0")
+        if not exact:
+            return states[0]
+        from caffe_compat.solver import exact_state
+
+        complaints = []
+        for state in states:
+            try:
+                exact_state.read(state)
                 return state
-        raise CaffeError(f"{self.path}: no snapshot to resume from; without --resume the run starts at iteration 0")
+            except CaffeError as error:
+                complaints.append(str(error))
+        raise CaffeError(f"{complaints[0]}; --resume-as-caffe goes on without it")
 
     def begin(self, **facts: Any) -> None:
         """Note the start of a session of training; ``facts`` (device, seed, files...) go into run.json."""

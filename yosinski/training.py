@@ -13,6 +13,7 @@ from caffe_compat.atomic import writing
 from caffe_compat.errors import CaffeError
 from caffe_compat.proto import read_net
 from caffe_compat.proto.text import format as format_text
+from yosinski import unchanged
 from yosinski.definition import inputs, is_solver, read_definition, set_data_root, solver_for
 from yosinski.needs import check_inputs, find_base_weights
 from yosinski.resources import find_prototxt
@@ -23,13 +24,17 @@ NET_FIELDS = ("net", "train_net", "test_net")  # those of a SolverParameter that
 
 @dataclass(frozen=True)
 class Wish:
-    """What the user asks for; None where the definitions decide."""
+    """What the user asks for; None where the definitions decide.
+
+    ``as_caffe``: resume as Caffe did, not exactly.
+    """
 
     prototxt: Path
     solver: Path | None = None
     weights: tuple[Path, ...] = ()
     snapshot: Path | None = None
     resume: bool = False
+    as_caffe: bool = False
     max_iter: int | None = None
     seed: int | None = None
     out: Path | None = None
@@ -46,9 +51,11 @@ class Training:
         run: where it will run.
         nets: the net definitions by the path that the solver names them by, as they will be used.
         state: the .solverstate to go on from, or None.
+        exact: whether to go on from it to the bit; a snapshot that the user names may be Caffe's own.
 
     Raises:
-        CaffeError: a definition is wrong, or data, mean, weights or snapshot are missing.
+        CaffeError: a definition is wrong, or data, mean, weights or snapshot are missing, or definitions or data have
+            changed under a run that is to go on.
     """
 
     def __init__(self, wish: Wish) -> None:
@@ -82,13 +89,17 @@ class Training:
         for name, net in self.nets.items():
             check_inputs(Path(name), net)
         train_net(self.param, str(self.solver_path))
-        self.state = self.run.newest_state() if wish.resume and not wish.snapshot else wish.snapshot
+        self.exact = wish.snapshot is None and not wish.as_caffe
+        resumes = wish.snapshot is None and (wish.resume or wish.as_caffe)
+        self.state = self.run.newest_state(self.exact) if resumes else wish.snapshot
         if self.state is not None and not self.state.is_file():
             raise CaffeError(f"--snapshot {self.state}: no such file")
         weights = wish.weights
         if not weights and self.state is None and not self.param.weights and not is_solver(definition):
             weights = find_base_weights(path, self.run.path.parent)
         self.param.weights.extend(str(file) for file in weights)
+        if resumes:
+            unchanged.check(self.run, self.param, self.nets, self.inputs())
         self.wish = wish
         # What a run was begun with it goes on with.
         self.compat = compat.parse(wish.compat or self.run.meta.get("compat", "1.0"))
@@ -117,9 +128,13 @@ class Training:
         found: dict[str, Any] = {"solver": describe_file(self.solver_path)}
         found["nets"] = [describe_file(Path(name)) for name in self.nets]
         found["weights"] = [describe_file(Path(name)) for name in self.param.weights]
-        read = {i.path: i for net in self.nets.values() for i in inputs(net)}
-        found["inputs"] = [describe_database(p) if p.is_dir() else describe_file(p) for p in read]
+        found["inputs"] = self.inputs()
         return found
+
+    def inputs(self) -> list[dict[str, Any]]:
+        """Path and hash, or size, of databases and means."""
+        read = {i.path: i for net in self.nets.values() for i in inputs(net)}
+        return [describe_database(p) if p.is_dir() else describe_file(p) for p in read]
 
     @contextmanager
     def opened(self, device: str) -> Iterator[RunDir]:
@@ -136,6 +151,7 @@ class Training:
                 max_iter=self.param.max_iter,
                 compat=str(self.compat),
                 files=self.files(),
+                definitions=unchanged.fingerprints(self.param, self.nets),
                 resumed_from=str(self.state) if self.state else None,
             )
             self._write_definitions()

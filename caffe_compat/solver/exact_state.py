@@ -96,7 +96,7 @@ def read(state: Path) -> State:
         version: int = facts["version"]
         name, weights_hash = facts["weights"]
     except FileNotFoundError:
-        raise CaffeError(f"{state}: cannot go on exactly, {path.name} is missing; it can go on as Caffe did") from None
+        raise CaffeError(f"{state}: cannot go on exactly without {path.name}, which is missing") from None
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise CaffeError(f"{path}: no record of an exact snapshot, or a damaged one: {error}") from None
     if version != VERSION:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import sys
-from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
 from caffe_compat.program import INTERRUPTED
-from yosinski.cli.options import PATH, compat_option, device_option, find_device, say_device, weights_option
+from yosinski.cli.options import PATH, compat_option, device_option, find_device, weights_option
 
 
 @click.command()
@@ -18,7 +16,8 @@ from yosinski.cli.options import PATH, compat_option, device_option, find_device
 @click.option("--solver", type=PATH, help="Solver for a net definition; default: solver.prototxt beside it.")
 @weights_option
 @click.option("--snapshot", type=PATH, metavar="FILE", help="A .solverstate to go on from.")
-@click.option("--resume", is_flag=True, help="Go on from the run's newest snapshot.")
+@click.option("--resume", is_flag=True, help="Go on from the run's newest snapshot as if nothing had happened.")
+@click.option("--resume-as-caffe", is_flag=True, help="Go on from it with the data at their beginning, as Caffe does.")
 @device_option
 @click.option("--max-iter", type=click.IntRange(min=0), help="Instead of the solver's max_iter.")
 @click.option("--seed", type=click.IntRange(min=0, max=2**32 - 1), help="Instead of the solver's random_seed.")
@@ -32,6 +31,7 @@ def train(
     weights: str | None,
     snapshot: Path | None,
     resume: bool,
+    resume_as_caffe: bool,
     device: str,
     max_iter: int | None,
     seed: int | None,
@@ -48,8 +48,11 @@ def train(
     """
     if prototxt is None and solver is None:
         raise click.UsageError("Missing argument 'PROTOTXT'.")
-    if (snapshot or resume) and (weights or force):
+    if (snapshot or resume or resume_as_caffe) and (weights or force):
         raise click.UsageError("--snapshot and --resume go on with a run; --weights and --force start one.")
+    if (snapshot is not None) + resume + resume_as_caffe > 1:
+        raise click.UsageError("--snapshot, --resume and --resume-as-caffe exclude each other.")
+    from yosinski import session
     from yosinski.model import find_weights
     from yosinski.training import Training, Wish
 
@@ -59,6 +62,7 @@ def train(
         weights=tuple(find_weights(weights)),
         snapshot=snapshot,
         resume=resume,
+        as_caffe=resume_as_caffe,
         max_iter=max_iter,
         seed=seed,
         out=out,
@@ -68,38 +72,10 @@ def train(
     )
     training = Training(wish)
     where = find_device(device, prefer_cpu=training.wants_cpu)
-    with training.opened(str(where)) as run, ExitStack() as stack:
-        from caffe_compat import glog
-        from caffe_compat.compat import use
-        from caffe_compat.solver import Solver
-        from caffe_compat.solver.signals import handle_signals
-        from yosinski import progress
-
-        terminal = sys.stderr.isatty()
-        if not terminal:
-            stack.callback(glog.detach, glog.attach(sys.stderr))
-        scores = stack.enter_context(progress.listening())
-        say_device(where, 197, 204)
-        stack.enter_context(use(training.compat))
-        job = Solver(training.param, net_class=training.build_net, device=where)
-        stack.enter_context(handle_signals(job))
-        if training.state:
-            glog.info("caffe.cpp:235", f"Resuming from {training.state}")
-            job.restore(training.state)
-        glog.info("caffe.cpp:239", "Starting Optimization")
-        if terminal:
-            stack.enter_context(progress.bar(job, scores, run.name))
-        job.solve()
-        glog.info("caffe.cpp:250", "Optimization Done.")
-        finished = job.iter >= training.param.max_iter
-        run.end("finished" if finished else "interrupted", job.iter, tested_at=scores.tested_at, scores=scores.test)
-    if not finished:
-        again = shlex.join(["yosinski", "train", str(run.path), "--resume", "--device", str(where)])
-        click.echo(f"yosinski: stopped at iteration {job.iter}; go on with: {again}", err=True)
+    done = session.train(training, where)
+    if not done.finished:
+        again = shlex.join(["yosinski", "train", str(training.run.path), "--resume", "--device", str(where)])
+        click.echo(f"yosinski: stopped at iteration {done.iterations}; go on with: {again}", err=True)
         raise click.exceptions.Exit(INTERRUPTED)
-    top1 = (
-        f", top-1 {scores.top1:.4f} at iteration {scores.tested_at}"
-        if scores.top1 is not None and scores.tested_at > 0
-        else ""
-    )
-    click.echo(f"{run.path}: {job.iter} iterations{top1}")
+    top1 = f", top-1 {done.top1:.4f} at iteration {done.tested_at}" if done.top1 is not None else ""
+    click.echo(f"{training.run.path}: {done.iterations} iterations{top1}")

@@ -229,7 +229,7 @@ def test_errors_are_one_line(folder: Path) -> None:
             assert all((a == b.parameter.data).all() for a, b in zip(before, solver.net.learnable))
 
     exact.unlink()
-    fails(r"snap_iter_1.exact is missing; it can go on as Caffe did")
+    fails(r"without snap_iter_1.exact, which is missing")
     for damaged in (b"", content[:100], b"x" * 1000):
         exact.write_bytes(damaged)
         fails(r"snap_iter_1.exact: no record of an exact snapshot, or a damaged one")

@@ -7,6 +7,7 @@ import os
 import random
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -120,6 +121,9 @@ def test_the_caffe_of_2014(run, golden_copy: Path) -> None:
     assert (wrong.code, wrong.err.splitlines()[-1].split(",")[0]) == (1, "yosinski: compat: '2013'")
 
 
+RUNS = ("calm", "run", "hand", "caffe")
+
+
 @pytest.fixture
 def mini(demo_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A command that trains mini base_A in the current directory, with a line and a snapshot every 5 iterations."""
@@ -161,19 +165,29 @@ def test_ctrl_c_finishes_the_iteration_and_leaves_a_snapshot(mini: list[str]) ->
     assert (RunDir(Path("run")).iteration, RunDir(Path("run")).finished) == (iteration + 3, True)
 
 
-def test_killed_and_resumed_is_resumed_by_hand(mini: list[str]) -> None:
+def test_killed_and_resumed(mini: list[str]) -> None:
+    """Resumed, the run ends as one that was left alone; resumed as Caffe did, as one from the snapshot by hand."""
     process = start([*mini, "--max-iter=40"], "Iteration 10 (")
     time.sleep(random.uniform(0, 0.2))
     process.kill()
     process.communicate()
+    with Path("run/train.log").open("a") as log:
+        log.write("half a line")
+    shutil.copytree("run", "caffe")
     state = RunDir(Path("run")).newest_state()
-    by_hand = [*mini[:-1], "--out=hand", "--max-iter=40", f"--snapshot={state}"]
-    resumed = [*YOSINSKI, "train", "run", "--resume", "--max-iter=40"]
-    for command in (by_hand, resumed):
+    train = [*mini[:-1], "--max-iter=40"]
+    for command in (
+        [*train, "--out=calm"],
+        [*YOSINSKI, "train", "run", "--resume", "--max-iter=40"],
+        [*train, "--out=hand", f"--snapshot={state}"],
+        [*YOSINSKI, "train", "caffe", "--resume-as-caffe", "--max-iter=40"],
+    ):
         done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-    weights = [Path(name, f"{name}_iter_40.caffemodel").read_bytes() for name in ("run", "hand")]
-    assert weights[0] == weights[1]
+    calm, again, hand, caffe = (Path(name, f"{name}_iter_40.caffemodel").read_bytes() for name in RUNS)
+    assert again == calm
+    assert caffe == hand != calm
+    assert "half a line\nI2" in Path("run/train.log").read_text()
 
 
 def test_no_space_for_a_snapshot(mini: list[str]) -> None:
@@ -193,3 +207,5 @@ def test_wrong_combinations_of_options(run, tmp_path: Path) -> None:
     done = run("train", "mini/base_A", "--resume", "--force")
     assert done.code == 2
     assert "--snapshot and --resume go on with a run" in done.err
+    done = run("train", "mini/base_A", "--resume", "--resume-as-caffe")
+    assert (done.code, "exclude each other" in done.err) == (2, True)
