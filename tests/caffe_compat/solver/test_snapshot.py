@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -199,3 +200,52 @@ def test_the_folder_of_snapshots_is_made(tiny: Tiny) -> None:
     solver = tiny('snapshot: 1 snapshot_prefix: "new/folder/snap"')
     solver.step(1)
     assert files() == ["new/folder/snap_iter_1.caffemodel", "new/folder/snap_iter_1.solverstate"]
+
+
+LEARNING = """
+layer { name: "data" type: "HDF5Data" top: "data" top: "label" hdf5_data_param { source: "data.txt" batch_size: 6 } }
+layer {
+  name: "conv" type: "Convolution" bottom: "data" top: "conv" param { lr_mult: 1 } param { lr_mult: 2 decay_mult: 0 }
+  convolution_param { num_output: 4 kernel_size: 3 weight_filler { type: "xavier" } }
+}
+layer { name: "bn" type: "BatchNorm" bottom: "conv" top: "conv" }
+layer { name: "scale" type: "Scale" bottom: "conv" top: "conv" scale_param { bias_term: true } }
+layer { name: "prelu" type: "PReLU" bottom: "conv" top: "conv" }
+layer {
+  name: "fc" type: "InnerProduct" bottom: "conv" top: "fc" param { lr_mult: 1 } param { lr_mult: 0 }
+  inner_product_param { num_output: 3 weight_filler { type: "xavier" } }
+}
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }
+"""
+RATES = {
+    "SGD": 'momentum: 0.9 lr_policy: "multistep" gamma: 0.5 stepvalue: 2 stepvalue: 6',
+    "Nesterov": 'momentum: 0.9 lr_policy: "inv" gamma: 0.1 power: 0.75 iter_size: 2',
+    "AdaGrad": 'momentum: 0 lr_policy: "step" gamma: 0.5 stepsize: 3',
+    "RMSProp": 'momentum: 0 lr_policy: "exp" gamma: 0.9 rms_decay: 0.9',
+    "AdaDelta": 'momentum: 0.9 delta: 1e-6 lr_policy: "fixed" clip_gradients: 0.5',
+    "Adam": 'momentum: 0.9 momentum2: 0.99 lr_policy: "poly" power: 1 regularization_type: "L1"',
+}
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("solver_type", RATES)
+def test_a_restored_run_goes_on_bit_for_bit(tmp_path: Path, tiny: Tiny, solver_type: str, kind: str) -> None:
+    """Eight iterations in one go, and four by one solver and four by another that knows only the first one's files."""
+    rng = np.random.default_rng(5)
+    with h5py.File("data.h5", "w") as file:
+        file["data"] = rng.normal(size=(6, 2, 5, 5)).astype(np.float32)
+        file["label"] = np.array([0, 1, 2, 0, 1, 2], np.float32)
+    Path("data.txt").write_text("data.h5\n")
+    fields = f'type: "{solver_type}" snapshot_format: {kind} {RATES[solver_type]}'
+    whole = tiny(fields, LEARNING)
+    whole.step(8)
+    first = tiny(fields, LEARNING)
+    first.step(4)
+    second = tiny(f"{fields} random_seed: 99", LEARNING)
+    second.restore(first.snapshot())
+    second.step(4)
+    assert second.iter == whole.iter == 8
+    assert len(whole.net.learnable) == 10  # BatchNorm's statistics are among them
+    assert same_weights(second, whole) and not same_weights(first, whole)
+    assert all(torch.equal(a, b) for a, b in zip(second.optimizer.history, whole.optimizer.history, strict=True))
+    assert float(second.net.forward_layers()) == float(whole.net.forward_layers())
