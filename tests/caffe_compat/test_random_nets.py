@@ -109,7 +109,7 @@ def nets(draw: Draw, v1: bool = False) -> Any:
 
 @st.composite
 def layers(draw: Draw, name: str, shapes: dict[str, Shape], read: set[str], v1: bool) -> Any:
-    blob = draw(st.sampled_from(sorted(shapes)))
+    blob = draw(st.sampled_from([*shapes, *[list(shapes)[-1]] * 3]))  # mostly in sequence, else they branch
     shape = shapes[blob]
     table = dict(ANY_SHAPE)
     if len(shape) == 4 and min(shape[2:]) >= 2:
@@ -143,7 +143,7 @@ def layers(draw: Draw, name: str, shapes: dict[str, Shape], read: set[str], v1: 
         layer.param.extend(caffe_pb2.ParamSpec(**spec) for spec in specs)
         if specs and draw(flag):
             layer.param[0].name = f"{name}_w"
-    if kind in IN_PLACE and blob not in read and blob != "data" and draw(flag):
+    if kind in IN_PLACE and blob not in read and blob != "data" and draw(st.sampled_from([True, True, False])):
         layer.top[0] = blob
     return layer
 
