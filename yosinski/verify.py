@@ -20,7 +20,7 @@ CORE = ("torch", "onnxruntime", "onnx_check")
 RUNTIMES = (*CORE, "onnx", "openvino", "opencv")  # onnx: its reference evaluator
 TOLERANCE = {"cpu": 1e-5, "cuda": 1e-4}  # of probabilities, in float32 without TF32
 LOOSER = {"openvino": 1e-4, "opencv": 1e-4}  # their exponentials and sums are made for speed
-HALF_TOLERANCE = 1e-2  # float16 keeps 11 bits
+HALF_TOLERANCE = 2e-2  # float16 keeps 11 bits, so a score of 16 before the softmax may be off by 0.008
 OF_BLOBS = 3  # times the tolerance, of a blob's largest value: rounding adds up from layer to layer
 
 Progress = Callable[[int, int], None]  # called with the images done and their total
@@ -144,7 +144,10 @@ def _run_checker(
 ) -> None:
     from yosinski.onnx_check import OnnxCheckUnavailable, run_checker
 
-    mean = None if model.takes_pixels else deployment.transform.mean_file or None
+    if model.takes_pixels:
+        report.unavailable["onnx_check"] = "the C++ checker transforms the images itself, which this model does too"
+        return
+    mean = deployment.transform.mean_file or None
     options: dict[str, Any] = {"batch": batch, "limit": limit, "provider": device.partition(":")[0]}
     try:
         found = run_checker(model.path, db_path, mean=mean, output_name=model.output, **options)

@@ -152,7 +152,7 @@ def test_half_precision_is_measured(colours: Colours, tmp_path: Path, with_prepr
     assert done.precision.text.startswith("float16 on 20 images (database db): top-1 ")
     report = check(colours, done.onnx, runtimes=("torch", "onnxruntime"))
     assert report.ok, report.verdict
-    assert report.tolerance == 1e-2
+    assert report.tolerance == 2e-2
     assert report.comparisons["onnxruntime"].max_delta == pytest.approx(done.precision.max_delta, abs=1e-4)
 
 

@@ -79,6 +79,8 @@ def verify(
         if json_path is not None:
             with writing(json_path) as temporary:
                 temporary.write_text(text + "\n", encoding="utf-8")
+    for reason in report.unavailable.values():
+        click.echo(f"yosinski: not compared: {reason}", err=True)
     if not report.ok:
         raise CaffeError(f"{model}: {report.verdict}")
 

@@ -25,6 +25,7 @@ layer { name: "drop1" type: "Dropout" bottom: "conv1" top: "conv1" include { pha
 layer { name: "fc2" type: "InnerProduct" bottom: "conv1" top: "fc2" param { name: "w" lr_mult: 3 }
   inner_product_param { num_output: 5 weight_filler { type: "xavier" } bias_filler { type: "constant" value: 1 } } }
 layer { name: "accuracy" type: "Accuracy" bottom: "fc2" bottom: "label" top: "accuracy" include { phase: TEST } }
+layer { name: "file" type: "HDF5Output" bottom: "fc2" bottom: "label" hdf5_output_param { file_name: "scores.h5" } }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc2" bottom: "label" top: "loss" loss_weight: 0.5 }
 """
 DEPLOY = """
