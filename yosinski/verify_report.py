@@ -119,8 +119,8 @@ class VerifyReport:
         if self.ok:
             ties = sum(len(c.ties) for c in self.comparisons.values())
             but = f" but for {ties} tie(s)" if ties else ""
-            names = ", ".join(self.answers)
-            return f"agree: {names} on {self.images} images{but}, max |Δ| {self.max_delta:.2g}"
+            names, most = ", ".join(self.answers), max(c.tolerance for c in self.comparisons.values())
+            return f"agree: {names} on {self.images} images{but}, max |Δ| {self.max_delta:.2g} <= {most:g}"
         parts = [f"{name} failed: {reason}" for name, reason in self.failures.items()]
         reference = next(iter(self.answers), "")
         for name, c in self.comparisons.items():
