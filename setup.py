@@ -25,6 +25,9 @@ setup(
     package_data={
         "caffe_compat.proto": ["*.proto"],
         "yosinski": ["demo_images/**"],
+        "yosinski.audit": ["*.json"],
+        "yosinski.original": ["*.csv", "*.json", "*.npz"],
+        "yosinski.report": ["*.css", "*.js"],
         "yosinski.prototxt": ["**/*.prototxt"],
         "yosinski._onnx_check": ["**"],
     },
@@ -44,14 +47,18 @@ setup(
         "torchvision>=0.26,<0.29",  # each release goes with one torch
     ],
     extras_require={
+        "report": ["matplotlib>=3.8"],
+        "imagenet": ["scipy>=1.10"],  # reads the devkit's meta.mat
         "test": [
             "grpcio-tools",
             "hypothesis",
+            "matplotlib>=3.8",
             "mypy",
             "pytest",
             "pytest-timeout",
             "pytest-xdist",
             "ruff",
+            "scipy>=1.10",
             "setuptools>=70.1",
         ],
         "verify": ["openvino>=2024.0"],

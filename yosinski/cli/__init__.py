@@ -20,6 +20,8 @@ COMMANDS = {  # in the order of a first visit
     "bench": "yosinski.cli.bench:bench",
     "export": "yosinski.cli.export:export",
     "verify": "yosinski.cli.verify:verify",
+    "audit": "yosinski.cli.audit:audit",
+    "report": "yosinski.cli.report:report",
     "demo": "yosinski.cli.demo:demo",
     "upgrade": "yosinski.cli.upgrade:upgrade",
 }

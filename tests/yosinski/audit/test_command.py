@@ -1,0 +1,108 @@
+"""`yosinski audit` on logs of the originals: exit codes, CSV, JSON, HTML."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from yosinski.cli.audit import audit
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(audit, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def test_originals_pass(as_log, tmp_path: Path) -> None:
+    """Resumed nets, too: their data began anew at each resume."""
+    folders = [as_log(name) for name in ("half1B", "transfer0A0B_1_4", "transfer2B2A_1_7", "netbase")]
+    done = run(*folders, "--stream", "--strict", "--csv", tmp_path / "a.csv", "--json", tmp_path / "a.json")
+    assert done.exit_code == 0, done.output
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "a.csv").read_text())))
+    assert [row["verdict"] for row in rows] == ["pass"] * 4
+    assert [float(row["stream_r"]) for row in rows] == pytest.approx([1.0] * 4, abs=1e-4)
+    assert rows[0]["images_seen"] == str(450_000 * 256) and len(rows[0]["log_sha256"]) == 64
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert found["rules"] == 1
+    assert [one["check"] for one in found["runs"][0]["findings"]] == ["top1", "loss", "rate", "stream"]
+    assert found["runs"][0]["last_top1"] == pytest.approx(0.62456, abs=1e-5)
+
+
+def test_a_run_that_differs_fails(as_log) -> None:
+    done = run(as_log("half1B", top1=-0.02), as_log("half1A"))
+    assert done.exit_code == 1
+    assert "top1     fail: top-1 0.6050 against 0.6250 (original to the end): -0.0200, outside ±0.0" in done.output
+    assert done.output.endswith("1 pass, 1 fail\n")
+
+
+def test_the_wrong_training_set_shows_in_the_stream_long_before_the_end(as_log, tmp_path: Path) -> None:
+    """half0B's log under the name of half0A, 6,000 iterations of 450,000."""
+    wrong = as_log("half0B", upto=6_000).rename(tmp_path / "half0A")
+    done = run(wrong, "--stream")
+    assert done.exit_code == 1
+    assert "top1     undecided: at iteration 6000; judged from 10000 on" in done.output
+    assert "stream   fail: other images or another order" in done.output
+    assert run(as_log("half0B", upto=6_000), "--stream").exit_code == 0
+
+
+def test_caffe_1_0_with_display_20_shows_other_batches(as_log) -> None:
+    done = run(as_log("half1B", era="1.0", upto=60_000), "--stream")
+    assert "`display: 1` displays all" in done.output
+
+
+def test_a_wrong_learning_rate_fails(as_log) -> None:
+    folder = as_log("half1B", upto=120_000)
+    log = folder / "train.log"
+    log.write_text(log.read_text().replace("lr = 0.001", "lr = 0.002"))
+    done = run(folder)
+    assert done.exit_code == 1
+    assert "rate     fail: learning rate 0.002 at iteration 100000, expected 0.001; 1001 of 6000 differ" in done.output
+
+
+def test_a_malformed_log_stops_nothing(as_log, tmp_path: Path) -> None:
+    folder = as_log("half1B")
+    log = folder / "train.log"
+    log.write_text(log.read_text().replace("Iteration 40, loss = ", "Iteration 40, loss = x", 1))
+    done = run(tmp_path / "nowhere", folder, as_log("half1A"))
+    assert done.exit_code == 1
+    assert f"{log}:4: not a number" in done.output
+    assert "nowhere: no such run directory" in done.output
+    assert done.output.endswith("2 pass, 1 fail\n")
+
+
+def test_undecided_fails_only_if_strict(as_log) -> None:
+    folder = as_log("nolearn_1_3")
+    assert run(folder).exit_code == 0
+    assert run(folder, "--strict").exit_code == 1
+
+
+def test_a_net_of_no_known_split(as_log, tmp_path: Path) -> None:
+    folder = as_log("half1B").rename(tmp_path / "base_B")
+    assert "--split says which" in run(folder).output
+    assert run(folder, "--split", "1", "--strict").exit_code == 0
+    assert run(folder, "--split", "0").exit_code == 1
+
+
+def test_the_page_needs_nothing_from_elsewhere(as_log, tmp_path: Path) -> None:
+    page = tmp_path / "audit.html"
+    run(as_log("half1B"), as_log("half1A", top1=0.05), "--html", page)
+    text = page.read_text()
+    assert "src=" not in text and "<link" not in text and "url(" not in text and "import" not in text
+    assert text.count("<details") == 2 and 'class="verdict fail"' in text
+
+
+def test_csv_on_stdout(as_log) -> None:
+    done = run(as_log("half1B"), "--csv", "-")
+    assert done.output.splitlines()[0].startswith(
+        "run,reference,verdict,iteration,top1,reference_top1,difference,limit"
+    )
+    assert len(done.output.splitlines()) == 2
+
+
+def test_wrong_usage(tmp_path: Path) -> None:
+    assert run().exit_code == 2
+    assert run(tmp_path, "--against", tmp_path, "--split", "0").exit_code == 2
