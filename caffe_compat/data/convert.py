@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from caffe_compat import glog, rng
-from caffe_compat.data.datum import COLOR, GRAY, decode, resize, serialize
+from caffe_compat.data.datum import COLOR, GRAY, read_picture, resize, serialize
 from caffe_compat.data.db import create_db
 from caffe_compat.data.mean import Progress
 from caffe_compat.errors import CaffeError
@@ -56,7 +56,11 @@ class Conversion:
             content = Path(path).read_bytes()
         except OSError:
             return None
-        pixels = decode(content, GRAY if self.gray else COLOR)
+        return self.record_of(content, path, label)
+
+    def record_of(self, content: bytes, path: str, label: int) -> caffe_pb2.Datum | None:
+        """The Datum of a picture file's content; ``path`` is looked at for its extension only."""
+        pixels = read_picture(content, GRAY if self.gray else COLOR)
         if pixels is None:
             return None
         kind = _extension(path) if self.encode_type is None else self.encode_type.lower()
@@ -139,7 +143,7 @@ def convert_imageset(
     written = skipped = 0
     size: int | None = None
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool, create_db(target, backend) as db:
-        for (_, entry), (key, datum) in zip(numbered, _in_order(pool, convert, numbered)):
+        for (_, entry), (key, datum) in zip(numbered, in_order(pool, convert, numbered)):
             if datum is None:
                 skipped += 1
                 glog.error("io.cpp:80", f"Could not open or find file {folder}{entry.name}")
@@ -162,7 +166,7 @@ def convert_imageset(
     return Converted(written, skipped)
 
 
-def _in_order(pool: ThreadPoolExecutor, work: Callable[[Source], Result], items: Iterable[Source]) -> Iterator[Result]:
+def in_order(pool: ThreadPoolExecutor, work: Callable[[Source], Result], items: Iterable[Source]) -> Iterator[Result]:
     """``map`` over the threads that stays only a few items ahead of its reader."""
     ahead: deque[Future[Result]] = deque()
     try:

@@ -30,6 +30,8 @@ VARINT, BYTES = 0, 2  # protobuf's wire types
 SCALARS = {1 << 3: "channels", 2 << 3: "height", 3 << 3: "width", 5 << 3: "label", 7 << 3: "encoded"}
 DATA = 4 << 3 | BYTES
 
+JPEG, END_OF_IMAGE = b"\xff\xd8", b"\xff\xd9"  # the first and the last two bytes of such a file
+
 # What cv::imdecode is asked for: the file's own channels, three (BGR), or one.
 AS_STORED, COLOR, GRAY = -1, 1, 0
 
@@ -75,6 +77,18 @@ def decode(data: Buffer, mode: int) -> NDArray | None:
     if picture is None:
         return None
     return picture[None] if picture.ndim == 2 else picture.transpose(2, 0, 1)
+
+
+def read_picture(content: bytes, mode: int) -> NDArray | None:
+    """Pixels of a picture file as ``cv::imread`` gives them, of shape and mode as for ``decode``; None if it is none.
+
+    Of a truncated JPEG Caffe takes what is there: reading from a file, though not from memory as ``decode`` does, the
+    JPEG library adds the missing end marker.
+    """
+    pixels = decode(content, mode)
+    if pixels is None and content.startswith(JPEG):
+        pixels = decode(content + END_OF_IMAGE, mode)
+    return pixels
 
 
 def resize(image: NDArray, height: int, width: int) -> NDArray:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caffe_compat.data.batches import State, restored
-from caffe_compat.data.datum import decode, resize
+from caffe_compat.data.datum import read_picture, resize
 from caffe_compat.data.reader import ImageReader
 from caffe_compat.data.transform import Transformer
 from caffe_compat.errors import CaffeError
@@ -94,7 +94,7 @@ class ImageListReader(ImageReader[int]):
         blank = self._lines[item].rfind(" ")
         name = self._lines[item][: blank if blank >= 0 else None]
         try:
-            image = decode(Path(self.root + name).read_bytes(), self.mode)
+            image = read_picture(Path(self.root + name).read_bytes(), self.mode)
         except (OSError, ValueError) as error:  # ValueError: a null byte
             raise self._error(item, f"cannot read {self.root + name!r}: {error}") from None
         if image is None:

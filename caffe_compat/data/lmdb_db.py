@@ -59,7 +59,7 @@ class Lmdb(Database):
         """The records of those keys that there are."""
         return {bytes(key): record for key, record in self._transaction.cursor().getmulti(keys)}
 
-    def keys(self) -> Iterator[bytes]:
+    def all_keys(self) -> Iterator[bytes]:
         """All keys in order, without reading the records."""
         yield from map(bytes, self._transaction.cursor().iternext(keys=True, values=False))
 
@@ -69,14 +69,41 @@ class Lmdb(Database):
 
 
 class LmdbWriter(Writer):
-    """Doubles the map whenever it is full, as Caffe does."""
+    """An LMDB in Caffe's files."""
 
     def _open(self) -> None:
-        self._map = FIRST_MAP
         # Synced once, when it is complete: before that a crash leaves nothing of it anyway.
-        self._env = lmdb.open(str(self.folder), map_size=self._map, lock=False, mode=0o666, sync=False)
+        self._file = LmdbAppender(self.folder, sync=False, called=self.path)
 
     def _commit(self, records: list[tuple[bytes, bytes]]) -> None:
+        self._file.commit(records)
+
+    def _close(self) -> None:
+        self._file.close()
+
+
+class LmdbAppender:
+    """An LMDB written in place, commit by commit; a kill leaves it as the last commit did.
+
+    ``sync``: a commit waits for the disk, so that a crash of the machine leaves it so, too. ``called``: the name in
+    errors.
+    """
+
+    def __init__(self, folder: Path, *, sync: bool = True, called: str | None = None) -> None:
+        self.called = called or str(folder)
+        try:
+            folder.mkdir(exist_ok=True)
+            self._env = lmdb.open(str(folder), map_size=FIRST_MAP, lock=False, mode=0o666, sync=sync)
+        except (lmdb.Error, OSError) as error:
+            raise CaffeError(f"{self.called}: cannot write: {_reason(error)}") from None
+
+    def last_key(self) -> bytes | None:
+        """The last key in order; None if there is no record."""
+        with self._env.begin() as transaction, transaction.cursor() as cursor:
+            return bytes(cursor.key()) if cursor.last() else None
+
+    def commit(self, records: list[tuple[bytes, bytes]]) -> None:
+        """Store the records together. The map is doubled whenever it is full, as Caffe does."""
         while True:
             try:
                 with self._env.begin(write=True) as transaction:
@@ -84,13 +111,18 @@ class LmdbWriter(Writer):
                         transaction.put(key, record)
                 return
             except lmdb.MapFullError:
-                self._map *= 2
-                self._env.set_mapsize(self._map)
+                self._env.set_mapsize(2 * self._env.info()["map_size"])
             except (lmdb.Error, OSError) as error:
-                raise CaffeError(f"{self.path}: cannot write: {_reason(error)}") from None
+                raise CaffeError(f"{self.called}: cannot write: {_reason(error)}") from None
 
-    def _close(self) -> None:
+    def close(self) -> None:
         self._env.close()
+
+    def __enter__(self) -> LmdbAppender:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
 
 def _reason(error: Exception) -> str:

@@ -9,10 +9,11 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from caffe_compat import glog
-from caffe_compat.data.convert import Converted, Entry, convert_imageset, read_list
+from caffe_compat.data.convert import Conversion, Converted, Entry, convert_imageset, read_list
 from caffe_compat.data.datum import parse
 from caffe_compat.data.db import open_db
 from caffe_compat.errors import CaffeError
@@ -133,3 +134,20 @@ def test_names_without_root(tmp_path: Path) -> None:
     (tmp_path / "list").write_text(f"{path} 5")
     convert_imageset("", tmp_path / "list", tmp_path / "db")
     assert pairs(tmp_path / "db")[0][0] == b"00000000_" + os.fsencode(path)
+
+
+@pytest.mark.parametrize("progressive", [0, 1])
+def test_truncated_jpeg_is_taken_as_far_as_it_goes(tmp_path: Path, progressive: int) -> None:
+    """As cv::imread does, though cv::imdecode refuses such bytes."""
+    import cv2
+
+    picture = (np.arange(64 * 48 * 3) % 251).astype(np.uint8).reshape(64, 48, 3)
+    whole = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive])[1].tobytes()
+    for size in (len(whole) - 1, len(whole) * 2 // 3):
+        (tmp_path / f"{size}.jpg").write_bytes(whole[:size])
+        datum = Conversion().record(str(tmp_path / f"{size}.jpg"), 0)
+        assert datum is not None
+        expected = cv2.imread(str(tmp_path / f"{size}.jpg")).transpose(2, 0, 1)
+        assert parse(datum.SerializeToString()).image().tobytes() == expected.tobytes()
+    (tmp_path / "head.jpg").write_bytes(whole[:9])
+    assert Conversion().record(str(tmp_path / "head.jpg"), 0) is None
