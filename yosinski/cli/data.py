@@ -8,7 +8,18 @@ from typing import Any
 
 import click
 
+from yosinski.cli.nets import Split
 from yosinski.cli.options import PATH
+
+ORDER = click.option(
+    "--order",
+    type=click.Choice(["2014", "caffe", "list"]),
+    default="2014",
+    show_default=True,
+    help="Order of the records: as the study's tool shuffled, as Caffe 1.0's does with --seed, or as the list.",
+)
+SEED = click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of --order caffe.")
+JOBS = click.option("--jobs", type=click.IntRange(min=1), help="Threads.  [default: one a core]")
 
 
 @click.group()
@@ -37,6 +48,162 @@ def demo(target: Path, full: bool) -> None:
 
     written = write_demo_data(target, full=full)
     click.echo(f"{target}: {'written' if written else 'up to date'}")
+
+
+@data.command()
+@click.option("--train", type=PATH, help="Folders of classes, the train tar or its class tars, or a list.")
+@click.option("--valid", type=PATH, help="The same, or a flat folder or tar with --valid-labels.")
+@click.option("--valid-labels", type=PATH, help="The devkit, Kaggle's csv, a file of synsets, or a list.")
+@click.option("--root", type=PATH, metavar="DIR", help="Folder of the files that a list names.  [default: the list's]")
+@click.option("--out", type=PATH, metavar="DIR", default=Path("data"), show_default=True, help="Where it all goes.")
+@click.option("--size", type=Size(), default="256x256", show_default=True, help="Every image is warped to this.")
+@click.option("--encode", type=click.Choice(["jpg", "png"]), help="Store compressed images, not raw pixels.")
+@click.option(
+    "--on-error",
+    type=click.Choice(["skip", "fail"]),
+    default="skip",
+    show_default=True,
+    help="What an image that cannot be read does: it is left out, as by Caffe's tool, or ends the work.",
+)
+@click.option("--strict", is_flag=True, help="Count truncated and CMYK images as unreadable; Caffe takes them.")
+@ORDER
+@SEED
+@JOBS
+def prepare(
+    train: Path | None,
+    valid: Path | None,
+    valid_labels: Path | None,
+    root: Path | None,
+    out: Path,
+    size: tuple[int, int],
+    encode: str | None,
+    jobs: int | None,
+    order: Any,
+    seed: int,
+    on_error: Any,
+    strict: bool,
+) -> None:
+    """Turn ImageNet, or any labelled images, into lists and LMDBs of the whole.
+
+    Killed or out of disk, the same command goes on where it was. Every database is read back and compared with its
+    list before it gets its name.
+    """
+    import time
+    from contextlib import ExitStack
+
+    from yosinski.dataset.build import Recipe
+    from yosinski.dataset.prepare import Origin, prepare
+    from yosinski.progress import counting
+
+    if train is None and valid is None:
+        raise click.UsageError("Nothing to prepare: --train, --valid or both say where the images are.")
+    began = time.perf_counter()
+    with ExitStack() as stack:
+        done = prepare(
+            out,
+            Origin(train, valid, valid_labels, root),
+            Recipe(size, encode or "", on_error, strict),
+            order,
+            seed,
+            jobs,
+            lambda part: stack.enter_context(counting(f"{out}/{part}_lmdb")),
+        )
+    seconds = time.perf_counter() - began
+    for part, found in done.items():
+        click.echo(f"{out}/{part}.txt: {found.images} images, md5 {found.md5}, {_known(found.published)}")
+        low, high = found.per_class
+        left_out = f", {len(found.skipped)} left out" if found.skipped else ""
+        classes = f"{found.classes} classes of {low} to {high}"
+        click.echo(f"{out}/{part}_lmdb: {found.records} records{left_out}, {classes}, verified")
+        if (out / f"{part}.bad.txt").exists():
+            click.echo(f"{out}/{part}.bad.txt: images with something wrong")
+    converted = sum(found.converted for found in done.values())
+    if converted:
+        click.echo(f"{converted} images in {seconds:.1f} s: {converted / seconds:.0f} img/s")
+
+
+def _known(published: str | None) -> str:
+    return f"{published} as published" if published else "none of the published lists"
+
+
+@data.command()
+@click.argument("listfile", metavar="LIST", type=PATH)
+@click.option("--split", type=Split(), required=True, help="A random seed (the study's: 0 to 3), or natman.")
+@click.option("--out", type=PATH, metavar="DIR", required=True, help="Where A.txt and B.txt go.")
+@click.option("--classes", type=click.IntRange(min=2), default=1000, show_default=True, help="Number of classes.")
+def split(listfile: Path, split: str, out: Path, classes: int) -> None:
+    """Split LIST, lines of a name and a label, by class into halves A and B.
+
+    The order of the lines is kept; the classes of each half are numbered anew.
+    """
+    from yosinski.lists import of_classes, published_name, read_images, write_list
+    from yosinski.splits import split_classes
+
+    entries = read_images(listfile, classes)
+    missing = sorted(set(range(classes)) - {entry.label for entry in entries})
+    if missing:
+        what = f"{listfile}: no images of {len(missing)} of {classes} classes, such as {missing[0]}"
+        click.echo(f"yosinski: {what}; --classes tells another number", err=True)
+    for half, ids in zip("AB", split_classes(split, classes)):
+        chosen = of_classes(entries, ids)
+        write_list(out / f"{half}.txt", chosen)
+        md5, published = published_name(chosen)
+        click.echo(f"{out / half}.txt: {len(chosen)} images, {len(ids)} classes, md5 {md5}, {_known(published)}")
+
+
+@data.command()
+@click.argument("folder", metavar="[DIR]", type=PATH, default=Path("data"))
+@click.argument("datasets", metavar="[DATASET...]", nargs=-1)
+@ORDER
+@SEED
+@click.option("--materialise", is_flag=True, help="Write real LMDBs, too, for other programs.")
+@click.option("--means/--no-means", default=True, help="Mean images of all training parts, and of the whole.")
+@click.option("--as-caffe", is_flag=True, help="Sum means as compute_image_mean does, with its rounding errors.")
+@JOBS
+def subsets(
+    folder: Path,
+    datasets: tuple[str, ...],
+    order: Any,
+    seed: int,
+    materialise: bool,
+    means: bool,
+    as_caffe: bool,
+    jobs: int | None,
+) -> None:
+    """Make the study's datasets in DIR, where `data prepare` put the whole: lists, indices over its LMDBs, means.
+
+    DATASET is such as half0A, halfnatmanB or reduced0100; by default those of the study. An index reads in the order
+    of the database that it stands for.
+    """
+    from caffe_compat.data.mean import compute_image_mean, write_mean
+    from yosinski.dataset import subsets as made
+    from yosinski.dataset.means import index_means
+    from yosinski.progress import counting
+
+    chosen = datasets or made.STUDY
+    for part in ("train", "valid") if (folder / "valid.txt").exists() else ("train",):
+        names = [name for name in chosen if part in made.parts_of(name)]
+        entries = made.read_whole(folder, part)
+        keys = made.record_keys(folder, part, entries)
+        for name in names:
+            published = made.write_subset(folder, name, part, entries, keys, order, seed)
+            click.echo(f"{folder}/{name}_{part}.index: list {_known(published)}")
+            if materialise:
+                with counting(f"{name}_{part}_lmdb") as progress:
+                    click.echo(made.materialise_subset(folder, name, part, progress))
+    if not means:
+        return
+    indices = {name: folder / f"{name}_train.index" for name in chosen}
+    with counting("means") as progress:
+        if as_caffe:
+            sources = {"whole": folder / "train_lmdb", **indices}
+            found = {name: compute_image_mean(path, progress=progress) for name, path in sources.items()}
+        else:
+            found = index_means(folder / "train_lmdb", indices, jobs, progress)
+    for name, mean in found.items():
+        target = folder / ("mean.binaryproto" if name == "whole" else f"{name}_mean.binaryproto")
+        write_mean(target, mean)
+        click.echo(target)
 
 
 @data.command()
