@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from yosinski.report.figures import XY, Figure, Series
 
 WIDTH, HEIGHT = 640, 380
-LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 44
+LEFT, RIGHT, TOP, BOTTOM = 58, 14, 14, 52
 
 
 def chart(figure: Figure) -> str:
@@ -36,7 +36,7 @@ def chart(figure: Figure) -> str:
         parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{shown:.{decimals(step)}f}</text>')
     for at, word in figure.ticks:
         x, _ = place((at, low))
-        parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 17}" text-anchor="middle">{escape(word)}</text>')
+        parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{escape(word)}</text>')
     parts.append(f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 6}" text-anchor="middle">{escape(figure.x)}</text>')
     parts += [_series(series, place) for series in figure.series]
     return "".join([*parts, "</svg>"])

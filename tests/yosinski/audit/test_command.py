@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from yosinski.cli.audit import audit
+from yosinski.net_names import parse_name
 
 
 def run(*arguments: object) -> Result:
@@ -61,6 +62,35 @@ def test_a_wrong_learning_rate_fails(as_log) -> None:
     done = run(folder)
     assert done.exit_code == 1
     assert "rate     fail: learning rate 0.002 at iteration 100000, expected 0.001; 1001 of 6000 differ" in done.output
+
+
+def with_definitions(folder: Path, name: str, old: str = "", new: str = "") -> Path:
+    """Put the definitions of a net beside its log, with a change."""
+    spec = parse_name(name)
+    (folder / "net.prototxt").write_text(spec.definition("full").replace(old, new))
+    (folder / "solver.prototxt").write_text(spec.solver("full").replace(old, new))
+    return folder
+
+
+def test_the_packaged_definitions_are_the_recipe(as_log) -> None:
+    folder = with_definitions(as_log("transfer1A1B_1_3"), "transfer1A1B_1_3")
+    assert "recipe   pass: net and solver are as expected" in run(folder, "--strict").output
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("half1A_mean", "half1B_mean", "transform_param.mean_file is half1B_mean.binaryproto, expected half1A_mean"),
+        ("weight_decay: 0.0005", "weight_decay: 0.005", "solver: weight_decay is 0.005, expected 0.0005"),
+        ("lr_mult: 0", "lr_mult: 1", "conv1: param[0].lr_mult is 1, expected 0"),
+        ('"conv4-new"', '"conv4"', "conv4-new: name is not set, expected conv4-new"),
+        ("dropout_ratio: 0.5", "dropout_ratio: 0.4", "dropout_param.dropout_ratio is 0.4, expected 0.5"),
+    ],
+)
+def test_another_recipe_fails(as_log, old: str, new: str, words: str) -> None:
+    done = run(with_definitions(as_log("transfer1A1B_1_3"), "transfer1A1B_1_3", old, new))
+    assert done.exit_code == 1
+    assert "top1     pass" in done.output and words in done.output
 
 
 def test_a_malformed_log_stops_nothing(as_log, tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_every_point_lies_inside_its_chart() -> None:
     for figure in all_figures(Points(original_points()), Points([])):
         places = re.findall(r'cx="([\d.-]+)" cy="([\d.-]+)"', chart(figure))
         assert len(places) == sum(len(series.points) for series in figure.series)
-        assert all(52 <= float(x) <= 628 and 12 <= float(y) <= 336 for x, y in places)
+        assert all(58 <= float(x) <= 626 and 14 <= float(y) <= 328 for x, y in places)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.54, 0.647), (0.0, 1.0), (-0.6, 0.1), (0.5, 0.5), (3, 7000)])
