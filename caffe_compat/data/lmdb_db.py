@@ -72,8 +72,7 @@ class LmdbWriter(Writer):
     """An LMDB in Caffe's files."""
 
     def _open(self) -> None:
-        # Synced once, when it is complete: before that a crash leaves nothing of it anyway.
-        self._file = LmdbAppender(self.folder, sync=False, called=self.path)
+        self._file = LmdbAppender(self.folder, called=self.path)
 
     def _commit(self, records: list[tuple[bytes, bytes]]) -> None:
         self._file.commit(records)
@@ -85,15 +84,14 @@ class LmdbWriter(Writer):
 class LmdbAppender:
     """An LMDB written in place, commit by commit; a kill leaves it as the last commit did.
 
-    ``sync``: a commit waits for the disk, so that a crash of the machine leaves it so, too. ``called``: the name in
-    errors.
+    A crash of the machine may leave anything, until ``sync``. ``called``: the name in errors.
     """
 
-    def __init__(self, folder: Path, *, sync: bool = True, called: str | None = None) -> None:
+    def __init__(self, folder: Path, called: str | None = None) -> None:
         self.called = called or str(folder)
         try:
             folder.mkdir(exist_ok=True)
-            self._env = lmdb.open(str(folder), map_size=FIRST_MAP, lock=False, mode=0o666, sync=sync)
+            self._env = lmdb.open(str(folder), map_size=FIRST_MAP, lock=False, mode=0o666, sync=False)
         except (lmdb.Error, OSError) as error:
             raise CaffeError(f"{self.called}: cannot write: {_reason(error)}") from None
 
@@ -114,6 +112,13 @@ class LmdbAppender:
                 self._env.set_mapsize(2 * self._env.info()["map_size"])
             except (lmdb.Error, OSError) as error:
                 raise CaffeError(f"{self.called}: cannot write: {_reason(error)}") from None
+
+    def sync(self) -> None:
+        """Wait until all is on the disk."""
+        try:
+            self._env.sync(True)
+        except (lmdb.Error, OSError) as error:
+            raise CaffeError(f"{self.called}: cannot write: {_reason(error)}") from None
 
     def close(self) -> None:
         self._env.close()

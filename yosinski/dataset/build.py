@@ -1,7 +1,8 @@
 """Pictures to an LMDB that is built up in a folder beside its place, goes on after a kill, and appears whole.
 
-The folder ``.NAME.part`` holds the database so far (each commit is synced), what is being made (``job``), and the
-pictures with something wrong (``bad``). A number without a record is a picture that was left out.
+The folder ``.NAME.part`` holds the database so far, what is being made (``job``), and the pictures with something wrong
+(``bad``). A number without a record is a picture that was left out. Commits do not wait for the disk, which would hold
+up the converting; so a crash of the machine, unlike a kill, may leave anything, and after one the work starts over.
 """
 
 from __future__ import annotations
@@ -112,6 +113,7 @@ def build_lmdb(
                     progress(number + 1, len(images))
             for commit in commits:
                 commit.result()
+            db.sync()
     records = verify(part / "db", images, {entry.number for entry in bad if entry.skipped})
     built = Built(records, bad, len(images) - start)
     note(built)
@@ -180,16 +182,23 @@ class _Converter:
 
 
 def _claim(part: Path, job: str) -> None:
-    """Make the working folder, or take over the one of the same job."""
+    """Make the working folder, or take over the one of the same job, begun since this machine started."""
     try:
-        found = (part / "job").read_text()
+        found, _, boot = (part / "job").read_text().partition("\n")
     except FileNotFoundError:
-        shutil.rmtree(part, ignore_errors=True)
-        with writing(part / "job") as temporary:
-            temporary.write_text(job)
-        return
+        found, boot = job, "none"
     if found != job:
         raise CaffeError(f"{part}: unfinished work on other pictures or with other options; remove it to start over")
+    if boot != _boot():
+        shutil.rmtree(part, ignore_errors=True)
+        with writing(part / "job") as temporary:
+            temporary.write_text(f"{job}\n{_boot()}")
+
+
+def _boot() -> str:
+    """Tells one start of the machine from another, where the system can."""
+    file = Path("/proc/sys/kernel/random/boot_id")
+    return file.read_text().strip() if file.exists() else ""
 
 
 def _key(number: int, image: Image) -> bytes:

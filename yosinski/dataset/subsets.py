@@ -57,7 +57,13 @@ def write_subset(
         order, seed: of the database that the index stands for (see ``database_order``).
     """
     num_classes = 1 + max(entry.label for entry in entries)
-    chosen = subset(entries, dataset, num_classes)
+    return write_chosen(folder, dataset, part, subset(entries, dataset, num_classes), keys, order, seed)
+
+
+def write_chosen(
+    folder: Path, dataset: str, part: str, chosen: list[Entry], keys: dict[str, bytes], order: Order, seed: int
+) -> str | None:
+    """Write any entries of the whole's list as a dataset, otherwise as ``write_subset``."""
     write_list(folder / f"{dataset}_{part}.txt", chosen)
     lines: list[tuple[bytes, int] | None] = []
     for line in database_order(len(chosen), order, seed):

@@ -176,6 +176,16 @@ def test_unfinished_work_of_another_recipe(train: Path, tmp_path: Path, monkeypa
     assert prepare(out, Origin(train), RECIPE)["train"].converted == 0, "all that was left was to verify"
 
 
+def test_work_from_before_a_crash_of_the_machine(train: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(build, "verify", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(out, Origin(train), RECIPE)
+    monkeypatch.setattr(build, "_boot", lambda: "another start")
+    assert prepare(out, Origin(train), RECIPE)["train"].converted == 12
+
+
 def interrupt(*arguments: object) -> int:
     raise KeyboardInterrupt
 
