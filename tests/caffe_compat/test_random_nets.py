@@ -30,6 +30,7 @@ filler = st.fixed_dictionaries(
 )
 window = {"kernel_size": st.integers(1, 2), "stride": st.integers(1, 2), "pad": st.integers(0, 1)}
 windows = {name: st.lists(value, min_size=1, max_size=1) for name, value in window.items()}
+unpadded = {name: windows[name] for name in ("kernel_size", "stride")}
 dense = {"num_output": st.integers(1, 4), "weight_filler": filler}
 
 # Fields that a type's own message has to have, and those that it may have.
@@ -52,7 +53,7 @@ ANY_SHAPE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 IMAGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "BatchNorm": ({"eps": st.just(0.1)}, {"moving_average_fraction": st.just(0.9)}),
     "Convolution": (dense, {"bias_term": flag, "bias_filler": filler, "kernel_size": windows["kernel_size"]} | windows),
-    "Deconvolution": ({"num_output": st.integers(1, 2), "weight_filler": filler}, {"bias_term": flag} | windows),
+    "Deconvolution": ({"num_output": st.integers(1, 2), "weight_filler": filler}, {"bias_term": flag} | unpadded),
     "Im2col": (windows, {}),
     "LRN": (
         {"local_size": st.sampled_from([1, 3])},
