@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from caffe_compat.layers.base import NeuronLayer, Shape
+from caffe_compat.layers.base import Gradients, Need, NeuronLayer, Shape
 from caffe_compat.layers.registry import register
 from caffe_compat.proto import caffe_pb2
 
@@ -49,12 +50,28 @@ class BatchNorm(NeuronLayer):
         axes = [axis for axis in range(x.dim()) if axis != 1]
         if self.use_global_stats:
             mean, variance = self._stored()
+            centred = x - self._spread(mean, x)
         else:
             mean = x.mean(axes)
-            variance = (x - self._spread(mean, x)).square().mean(axes)
-            self._remember(mean.detach(), variance.detach(), x.numel() // self.channels)
-        deviation = (variance + self.param.batch_norm_param.eps).sqrt()
-        return (x - self._spread(mean, x)) / self._spread(deviation, x)
+            centred = x - self._spread(mean, x)
+            variance = centred.square().mean(axes)
+            self._remember(mean, variance, x.numel() // self.channels)
+        deviation = self._spread((variance + self.param.batch_norm_param.eps).sqrt(), x)
+        top = centred.div_(deviation)
+        self.saved = (top, deviation)
+        return top
+
+    def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
+        """Bottom diff = (top diff - its mean - top * mean of top diff * top) / deviation; stored statistics: no means.
+
+        The means are those of a channel. The parameters get no gradient: nobody learns them.
+        """
+        (diff,), (top, deviation) = diffs, self.saved
+        if self.use_global_stats:
+            return [diff / deviation], [None] * 3
+        axes = [axis for axis in range(diff.dim()) if axis != 1]
+        grad = torch.addcmul(diff, top, (diff * top).mean(axes, keepdim=True), value=-1)
+        return [grad.sub_(diff.mean(axes, keepdim=True)).div_(deviation)], [None] * 3
 
     def _spread(self, values: Tensor, x: Tensor) -> Tensor:
         """One value a channel, in a shape that broadcasts over the bottom."""
