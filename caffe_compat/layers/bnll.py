@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from caffe_compat.layers.base import NeuronLayer
@@ -21,8 +21,7 @@ class BNLL(NeuronLayer):
     type = "BNLL"
 
     def forward(self, *bottoms: Tensor) -> Tensor:
-        (x,) = bottoms
-        return torch.logaddexp(x, torch.zeros_like(x))
+        return F.softplus(bottoms[0], threshold=50)  # beyond it top = bottom, as in bnll_layer.cpp
 
     def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
         """max(x, 0) + log(1 + exp(-|x|)), as Caffe has it: not every runtime's Softplus survives large values."""

@@ -41,6 +41,9 @@ class Im2col(Layer):
         (x,) = bottoms
         window, axes = self.window, len(self.window.kernel)
         top_shape = self.reshape([tuple(x.shape)])[0]
+        if axes == 2:  # torch has it for images, several times as fast
+            images = x.reshape(-1, *x.shape[self.channel_axis :])
+            return F.unfold(images, window.kernel, window.dilation, window.pad, window.stride).view(top_shape)
         x = F.pad(x, [p for pad in reversed(window.pad) for p in (pad, pad)])
         # One spatial axis after the other becomes two, kernel and output; the kernels then move next to the channels.
         for i in range(axes):

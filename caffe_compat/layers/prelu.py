@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from caffe_compat.layers.base import NeuronLayer, Shape
@@ -30,11 +29,7 @@ class PReLU(NeuronLayer):
         self.add_param(() if param.channel_shared else (shape[1],), filler)
 
     def forward(self, *bottoms: Tensor) -> Tensor:
-        (x,) = bottoms
-        slope = self.params[0]
-        if math.prod(slope.shape) > 1:
-            slope = slope.view(-1, *[1] * (x.dim() - 2))
-        return torch.where(x > 0, x, slope * x)
+        return F.prelu(bottoms[0], self.params[0].view(-1))
 
     def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
         ones = 0 if self.param.prelu_param.channel_shared else len(graph.dims(bottoms[0])) - 2
