@@ -38,9 +38,11 @@ class Embed(Layer):
     def forward(self, *bottoms: Tensor) -> Tensor:
         index = bottoms[0].detach().to(torch.int64)
         rows = self.params[0].shape[0]
-        if index.device.type == "cpu" and index.numel() and not 0 <= int(index.min()) <= int(index.max()) < rows:
-            self.fail(f"index {int(index.max())} out of range; input_dim is {rows}")
-        top = F.embedding(index, self.params[0])
+        try:
+            top = F.embedding(index, self.params[0])
+        except IndexError:
+            worst = int(index.min()) if int(index.min()) < 0 else int(index.max())
+            self.fail(f"index {worst} out of range; input_dim is {rows}")
         return top + self.params[1] if len(self.params) > 1 else top
 
     def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:

@@ -102,10 +102,14 @@ class Pooling(Layer):
         (x,) = bottoms
         return self._max(x) if self.max else self._average(x)
 
+    def _padded(self, x: Tensor, value: float) -> Tensor:
+        """The bottom with all that its windows reach."""
+        pads = [max(pad, 0) for pad in self._excess(x.shape)]
+        return F.pad(x, pads, value=value) if any(pads) else x
+
     def _max(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
-        left, right, top, bottom = self._excess(x.shape)
-        plain = left <= 0 and top <= 0 and right <= 0 and bottom <= 0
-        padded = x if plain else F.pad(x, (left, max(right, 0), top, max(bottom, 0)), value=-FLT_MAX)
+        padded = self._padded(x, -FLT_MAX)
+        left, _, top, _ = self._excess(x.shape)
         pooled, index = torch.ops.aten.max_pool2d_with_indices(padded, self._kernel(x.shape), self.stride)
         self.saved = (x.shape, padded, pooled if self.compat.pool_gradient_to_ties else index)
         if len(self.param.top) < 2:
@@ -115,8 +119,7 @@ class Pooling(Layer):
         return pooled, mask.to(x.dtype)
 
     def _average(self, x: Tensor) -> Tensor:
-        left, right, top, bottom = self._excess(x.shape)
-        padded = F.pad(x, (left, max(right, 0), top, max(bottom, 0)))
+        padded = self._padded(x, 0)
         kernel = self._kernel(x.shape)
         total = F.avg_pool2d(padded, kernel, self.stride, divisor_override=1)
         self.saved = (x.shape, padded, self._areas(x))

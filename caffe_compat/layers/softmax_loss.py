@@ -67,5 +67,5 @@ class SoftmaxWithLoss(LossLayer):
         prob, index, valid, divisor = self.saved
         grad = prob.scatter_add(self.along, index, prob.new_full((), -1.0).expand(index.shape))
         if valid is not None:
-            grad = grad.masked_fill(~valid, 0)
+            grad.masked_fill_(~valid, 0)
         return [grad.mul_(diffs[0] / divisor), None], []
