@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,12 @@ def remedy(need: Input) -> str:
     """How to make a database or mean file."""
     if need.path.parent.match(SCALES["mini"].data):
         return f"make the demo's data: yosinski data demo {need.path.parent}"
+    dataset = re.fullmatch(r"((half|reduced)\w+)_(train|valid|mean)\.(index|binaryproto)", need.path.name)
+    if dataset:
+        return f"make it: yosinski data subsets {need.path.parent} {dataset[1]}"
+    if need.path.name in ("train_lmdb", "valid_lmdb"):
+        part = need.path.name.removesuffix("_lmdb")
+        return f"make it: yosinski data prepare --{part} IMAGES --out {need.path.parent}"
     if need.is_mean:
         return f"make it from the training images: yosinski data mean DB {need.path}"
     if need.field == "data_param.source":

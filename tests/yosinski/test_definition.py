@@ -9,6 +9,7 @@ import pytest
 from caffe_compat.errors import CaffeError
 from yosinski.definition import inputs, is_solver, read_definition, set_data_root
 from yosinski.needs import check_inputs, find_base_weights
+from yosinski.net_names import parse_name
 from yosinski.resources import find_prototxt, prototxt_dir
 from yosinski.run_dir import RunDir
 from yosinski.training import Training, Wish, default_out
@@ -54,6 +55,23 @@ def test_missing_data_is_named_with_the_command_that_makes_it(tmp_path: Path, mo
         path = find_prototxt(Path(name))
         with pytest.raises(CaffeError, match=f"layer 'data' needs .*_train_lmdb and 2 more, not there.*{command}"):
             check_inputs(path, read_definition(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "commands"),
+    [
+        ("transfer0A0B_1_3", "half0B_train.index", "yosinski data subsets data half0B"),
+        ("reduced-0100", "reduced0100_train.index", "yosinski data subsets data reduced0100"),
+        ("netbase", "train_lmdb", "yosinski data prepare --train IMAGES --out data"),
+    ],
+)
+def test_missing_data_of_a_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, files: str, commands: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.prototxt").write_text(parse_name(name).definition())
+    with pytest.raises(CaffeError, match=f"needs data/{files} and 2 more, not there; make it: {commands}$"):
+        check_inputs(Path("net.prototxt"), read_definition(Path("net.prototxt")))
 
 
 def test_a_transfer_net_takes_the_final_weights_of_its_base(tmp_path: Path) -> None:
