@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from caffe_compat.errors import CaffeError
@@ -43,6 +44,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         arguments = ["net.prototxt", "--solver=solver.prototxt", f"--out={out}", "--device=cpu", "--max-iter=40"]
         CliRunner().invoke(train, [*arguments, *options], catch_exceptions=False)
 
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # nets this small only wait for each other's threads
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         run("runs/base_A", parse_name("base_A").definition("mini"))
@@ -52,6 +55,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, mistake in MISTAKES.items():
             wrong = (net, mistake(SOLVER)) if name == "rate" else (mistake(net), SOLVER)
             run(f"wrong/{name}", *wrong, base, "--seed=11")
+    torch.set_num_threads(threads)
     return folder
 
 
