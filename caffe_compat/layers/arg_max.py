@@ -60,12 +60,13 @@ class ArgMax(Layer):
         size = math.prod(graph.sizes(x, 1)) if self.along is None else graph.size(x, self.along)
         values, along = (graph.node("Flatten", [x]), 1) if self.along is None else (x, self.along)
         places = graph.constant(np.arange(size, dtype=np.float32).reshape(-1, *[1] * (axes - along - 1)), "places")
-        nowhere, lowest = graph.constant(np.float32(-1), "nowhere"), graph.constant(np.float32(-np.inf), "lowest")
+        nowhere = graph.constant(np.float32(-1), "nowhere")
         best: list[str] = []
         index: list[str] = []
         for _ in range(param.top_k):
             if index:
-                values = graph.node("Where", [graph.node("Equal", [places, index[-1]]), lowest, values])
+                taken, lowest = graph.node("Equal", [places, index[-1]]), graph.constant(np.float32(-np.inf), "lowest")
+                values = graph.node("Where", [taken, lowest, values])
             best.append(graph.node("ReduceMax", [values], axes=[along]))
             candidates = graph.node("Where", [graph.node("Equal", [values, best[-1]]), places, nowhere])
             index.append(graph.node("ReduceMax", [candidates], axes=[along]))

@@ -26,8 +26,13 @@ class Power(NeuronLayer):
         return base if param.power == 1 else base.pow(param.power)
 
     def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
-        param = self.param.power_param
-        y = graph.plus(graph.times(bottoms[0], param.scale), param.shift)
+        param, (x,) = self.param.power_param, bottoms
+        if param.scale == 0:  # a constant; runtimes might take the power of -0
+            with np.errstate(divide="ignore"):
+                value = np.power(np.float32(param.shift), np.float32(param.power))
+            graph.node("Add", [graph.times(x, 0), graph.constant(value, "value")], tops)
+            return
+        y = graph.plus(graph.times(x, param.scale), param.shift)
         if param.power != 1:
             y = graph.node("Pow", [y, graph.constant(np.float32(param.power), "power")])
         graph.give(y, tops[0])

@@ -41,8 +41,8 @@ class Scale(Layer):
             self.add_param(covered, param.bias_filler)
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
-        covered = shapes[1] if len(shapes) > 1 else tuple(self.params[0].shape)
-        check_fit(self, covered, self.first, shapes[0])
+        for covered in [*shapes[1:], *(tuple(parameter.shape) for parameter in self.params)]:
+            check_fit(self, covered, self.first, shapes[0])
         return shapes[:1]
 
     def forward(self, *bottoms: Tensor) -> Tensor:
