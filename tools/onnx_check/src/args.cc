@@ -133,7 +133,7 @@ Args parse_args(int argc, const char* const* argv) {
 
 const char* usage() {
   return R"(onnx_check --model NET.onnx --db LMDB [options]
-    the accuracy and loss of a net over a Caffe database, with Caffe's TEST transform, as JSON
+    the accuracy and loss of a net over a Caffe LMDB, or an index over one, with Caffe's TEST transform, as JSON
 onnx_check --model NET.onnx --raw [NAME=]FILE[:SHAPE] [--dump [NAME=]FILE] [options]
     one run on raw values, for comparing layer by layer
 

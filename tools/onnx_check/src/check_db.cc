@@ -99,7 +99,7 @@ JsonObject check_db(const Args& args) {
   const bool fixed_batch = input.shape[0] > 0;
   TransformParam param = choose_transform(args, session);
   const JsonObject transform = describe(param);
-  auto reader = std::make_unique<LmdbReader>(args.db);
+  auto reader = open_records(args.db);
   if (reader->entries() == 0) throw Error(args.db + ": the database is empty");
   Outputs outputs(args, session, judged);
 

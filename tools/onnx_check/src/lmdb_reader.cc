@@ -19,7 +19,7 @@ LmdbReader::LmdbReader(const std::string& folder)
     : folder_(folder), damage_line_("onnx_check: " + one_line(folder) + ": the database is damaged inside\n") {
   struct stat about = {};
   if (stat(folder.c_str(), &about) != 0) throw Error(with_errno(folder));
-  if (!S_ISDIR(about.st_mode)) throw Error(folder + ": not a folder (an LMDB is a folder with a data.mdb)");
+  if (!S_ISDIR(about.st_mode)) throw Error(folder + ": not a folder (an LMDB is a folder with a data.mdb) nor an index");
   if (stat((folder + "/data.mdb").c_str(), &about) != 0) {
     const bool leveldb = stat((folder + "/CURRENT").c_str(), &about) == 0;
     throw Error(folder + (leveldb ? ": a LevelDB; onnx_check reads LMDB" : ": no data.mdb, so no LMDB"));
@@ -45,13 +45,22 @@ LmdbReader::LmdbReader(const std::string& folder)
   cursor_.reset(cursor);
 }
 
-bool LmdbReader::next(std::string_view* key, std::string_view* value) {
+bool LmdbReader::next(Record* record) {
   MDB_val k;
   MDB_val v;
   const int code = mdb_cursor_get(cursor_.get(), &k, &v, MDB_NEXT);
   if (code == MDB_NOTFOUND) return false;
   check(code);
-  *key = view(k);
+  *record = {view(k), view(v), std::nullopt};
+  return true;
+}
+
+bool LmdbReader::find(std::string_view key, std::string_view* value) {
+  MDB_val k = {key.size(), const_cast<char*>(key.data())};  // LMDB's C interface only reads it
+  MDB_val v;
+  const int code = mdb_cursor_get(cursor_.get(), &k, &v, MDB_SET_KEY);
+  if (code == MDB_NOTFOUND) return false;
+  check(code);
   *value = view(v);
   return true;
 }

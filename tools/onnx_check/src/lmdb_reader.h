@@ -7,21 +7,23 @@
 #include <string>
 #include <string_view>
 
+#include "record_reader.h"
+
 namespace onnx_check {
 
 /// Reads without taking LMDB's lock, so a database may lie on a read-only disk and gets no lock file.
-class LmdbReader {
+class LmdbReader : public RecordReader {
  public:
   /// Opens `folder`. Throws Error when there is no LMDB in it, or its data.mdb is shorter than its own pages say.
   explicit LmdbReader(const std::string& folder);
 
-  /// Moves to the next record; false at the end. The views hold until the next call.
-  bool next(std::string_view* key, std::string_view* value);
+  bool next(Record* record) override;
+  /// The record of a key, valid as long as the reader; false when there is none.
+  bool find(std::string_view key, std::string_view* value);
 
-  const std::string& folder() const { return folder_; }
-  size_t entries() const { return entries_; }
-  /// For a DamageGuard around whatever touches the views.
-  const char* damage_line() const { return damage_line_.c_str(); }
+  const std::string& path() const override { return folder_; }
+  size_t entries() const override { return entries_; }
+  const char* damage_line() const override { return damage_line_.c_str(); }
 
  private:
   struct CloseEnv {

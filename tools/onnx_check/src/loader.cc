@@ -9,7 +9,7 @@
 
 namespace onnx_check {
 
-Loader::Loader(std::unique_ptr<LmdbReader> reader, Transformer transformer, size_t batch_size, size_t limit)
+Loader::Loader(std::unique_ptr<RecordReader> reader, Transformer transformer, size_t batch_size, size_t limit)
     : reader_(std::move(reader)),
       transformer_(std::move(transformer)),
       batch_size_(batch_size),
@@ -81,12 +81,11 @@ bool Loader::fill(Batch* batch) {
     if (left_ == 0) return false;
     Stopwatch watch;
     const DamageGuard guard(reader_->damage_line());
-    std::string_view key;
-    std::string_view record;
-    if (!reader_->next(&key, &record)) return false;
-    batch->keys.emplace_back(key);
+    Record record;
+    if (!reader_->next(&record)) return false;
+    batch->keys.emplace_back(record.key);
     try {
-      parse_datum(record, &datum_);
+      parse_datum(record.value, &datum_);
       batch->read_seconds += watch.lap();
       const ImageShape shape = transformer_.prepare(datum_);
       if (shape_.channels == 0) shape_ = shape;
@@ -97,9 +96,9 @@ bool Loader::fill(Batch* batch) {
       batch->data.resize(batch_size_ * shape.count());
       transformer_.apply(batch->data.data() + batch->size * shape.count());
     } catch (const Error& error) {
-      throw Error(reader_->folder() + ": record " + one_line(batch->keys.back(), 100) + ": " + error.what());
+      throw Error(reader_->path() + ": record " + one_line(batch->keys.back(), 100) + ": " + error.what());
     }
-    batch->labels.push_back(datum_.label);
+    batch->labels.push_back(record.label.value_or(datum_.label));
     batch->transform_seconds += watch.lap();
     ++batch->size;
     --left_;

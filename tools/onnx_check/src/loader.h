@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-#include "lmdb_reader.h"
+#include "record_reader.h"
 #include "transform.h"
 
 namespace onnx_check {
@@ -30,7 +30,7 @@ class Loader {
  public:
   /// Starts to load batches of `batch_size` until the database ends or `limit` images are read (0: no limit).
   /// All images must have one shape after the transform.
-  Loader(std::unique_ptr<LmdbReader> reader, Transformer transformer, size_t batch_size, size_t limit);
+  Loader(std::unique_ptr<RecordReader> reader, Transformer transformer, size_t batch_size, size_t limit);
   ~Loader();
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
@@ -47,7 +47,7 @@ class Loader {
   void run();
   bool fill(Batch* batch);
 
-  std::unique_ptr<LmdbReader> reader_;
+  std::unique_ptr<RecordReader> reader_;
   Transformer transformer_;
   const size_t batch_size_;
   size_t left_;
