@@ -11,6 +11,12 @@ README = Path(__file__).with_name("README.md")
 # Files outside the two packages that a wheel carries as subpackages of `yosinski`; yosinski.resources finds them.
 CARRIED = {"yosinski.prototxt": "prototxt", "yosinski._onnx_check": "tools/onnx_check"}
 
+STUDY = [
+    'snakemake>=8; python_version >= "3.11"',
+    'snakemake>=7.32; python_version < "3.11"',  # 8 needs 3.11
+    'pulp<2.8; python_version < "3.11"',  # later ones break snakemake 7
+]
+
 setup(
     name="yosinski",
     version="0.1.0",
@@ -29,6 +35,7 @@ setup(
         "yosinski.original": ["*.csv", "*.json", "*.npz"],
         "yosinski.report": ["*.css", "*.js"],
         "yosinski.prototxt": ["**/*.prototxt"],
+        "yosinski.study": ["Snakefile"],
         "yosinski._onnx_check": ["**"],
     },
     include_package_data=False,
@@ -60,7 +67,9 @@ setup(
             "ruff",
             "scipy>=1.10",
             "setuptools>=70.1",
+            *STUDY,
         ],
+        "study": STUDY,
         "verify": ["openvino>=2024.0"],
     },
     entry_points={"console_scripts": ["yosinski=yosinski.cli:main", "caffe-compat=caffe_compat.cli:main"]},

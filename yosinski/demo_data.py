@@ -85,7 +85,7 @@ def write_demo_data(
         done, total = 0, sum(len(images.labels) for images in parts.values())
         for half, ids in halves.items():
             for part, images in parts.items():
-                done += _write_lmdb(folder / f"{half}_{part}_lmdb", images, ids, part)
+                done += write_lmdb(folder / f"{half}_{part}_lmdb", images, ids, part)
                 if progress:
                     progress(done, total)
             compute_image_mean(folder / f"{half}_train_lmdb", folder / f"{half}_mean.binaryproto")
@@ -134,7 +134,7 @@ def _idx_file(folder: Path, stem: str, what: str) -> Path:
     return plain if plain.is_file() else plain.with_name(f"{plain.name}.gz")
 
 
-def _write_lmdb(path: Path, images: Images, ids: list[int], part: str) -> int:
+def write_lmdb(path: Path, images: Images, ids: list[int], part: str) -> int:
     """Write the images of the classes ``ids``, shuffled, and return their number.
 
     Keys are of convert_imageset's form, position and path; the path tells the class and the place in the image file.

@@ -17,16 +17,18 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 from caffe_compat.atomic import writing
 from caffe_compat.errors import CaffeError
 from yosinski.resources import CHECKOUT
 
 PACKAGES = ("yosinski", "torch", "numpy", "protobuf", "lmdb", "opencv-python-headless", "onnx", "onnxruntime-gpu")
+LOCK_S = 1  # wait so long for a lock, since looking whether a run is busy takes it for a moment
 # In HDF5 the extension is followed by .h5; in 2014 weights had none.
 SNAPSHOT = re.compile(r"_iter_(?P<iteration>\d+)(\.(?P<kind>caffemodel|solverstate|exact)(\.h5)?)?$")
 
@@ -69,6 +71,15 @@ class RunDir:
         """That of the newest snapshot."""
         return max(map(snapshot_iteration, self.snapshots("solverstate")), default=0)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a process is training here."""
+        try:
+            with self.log.open("rb") as log:
+                return not _locked(log, fcntl.LOCK_SH)
+        except FileNotFoundError:
+            return False
+
     def open(self, *, resume: bool, force: bool, max_iter: int = 0) -> None:
         """Make or take over the directory, and lock it for this process.
 
@@ -84,10 +95,11 @@ class RunDir:
             raise CaffeError(f"{at}; --resume goes on, --force starts over")
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = self.log.open("a", encoding="utf-8")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CaffeError(f"{self.path}: another process is training here") from None
+        deadline = time.monotonic() + LOCK_S
+        while not _locked(self._lock, fcntl.LOCK_EX):
+            if time.monotonic() > deadline:
+                raise CaffeError(f"{self.path}: another process is training here")
+            time.sleep(LOCK_S / 20)
         if not resume:
             self._lock.truncate(0)
             for old in states + self.snapshots("caffemodel") + self.snapshots("exact"):
@@ -132,6 +144,14 @@ class RunDir:
                 complaints.append(str(error))
         raise CaffeError(f"{complaints[0]}; --resume-as-caffe goes on without it")
 
+    def prune(self, keep: int) -> None:
+        """Remove all snapshots but the newest ``keep``; a state goes before what it needs."""
+        old = {snapshot_iteration(path) for path in self.snapshots("solverstate")[:-keep]}
+        for kind in ("solverstate", "exact", "caffemodel"):
+            for path in self.snapshots(kind):
+                if snapshot_iteration(path) in old:
+                    path.unlink()
+
     def begin(self, **facts: Any) -> None:
         """Note the start of a session of training; ``facts`` (device, seed, files...) go into run.json."""
         meta = self.meta
@@ -160,6 +180,14 @@ class RunDir:
     def _write(self, meta: dict[str, Any]) -> None:
         with writing(self.meta_path) as temporary:
             temporary.write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+
+
+def _locked(file: IO[Any], how: int) -> bool:
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False
 
 
 def snapshot_iteration(path: Path) -> int:

@@ -21,12 +21,19 @@ class Outcome:
     tested_at: int
 
 
-def train(training: Training, device: Any, *, quiet: bool = False) -> Outcome:
+def prune(training: Training, iteration: int, keep: int) -> None:
+    """Remove older snapshots, if there may be a new one."""
+    if training.param.snapshot and iteration % training.param.snapshot == 0:
+        training.run.prune(keep)
+
+
+def train(training: Training, device: Any, *, quiet: bool = False, keep: int | None = None) -> Outcome:
     """Train in the run directory, with exact snapshots; Ctrl-C stops it with one, a hangup just writes one.
 
     Args:
         device: a torch.device.
         quiet: nothing on stderr; otherwise a bar if that is a terminal, Caffe's log lines if not.
+        keep: remove all but so many of the newest snapshots; None: keep all.
 
     Raises:
         CaffeError: see ``Training.opened`` and ``Solver``.
@@ -48,6 +55,9 @@ def train(training: Training, device: Any, *, quiet: bool = False) -> Outcome:
         stack.enter_context(use(training.compat))
         solver = Solver(training.param, net_class=training.build_net, device=device, exact=True)
         stack.enter_context(handle_signals(solver))
+        if keep:
+            stack.callback(run.prune, keep)
+            solver.add_callback(lambda: prune(training, solver.iter, keep), lambda: None)
         if training.state:
             glog.info("caffe.cpp:235", f"Resuming from {training.state}")
             solver.restore(training.state, exact=training.exact)

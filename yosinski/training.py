@@ -128,6 +128,8 @@ class Training:
         found: dict[str, Any] = {"solver": describe_file(self.solver_path)}
         found["nets"] = [describe_file(Path(name)) for name in self.nets]
         found["weights"] = [describe_file(Path(name)) for name in self.param.weights]
+        if self.state is not None and not found["weights"]:  # it is still those that the run was begun with
+            found["weights"] = self.run.meta.get("files", {}).get("weights", [])
         found["inputs"] = self.inputs()
         return found
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -89,20 +90,30 @@ def write_index(path: str | Path, base: str | Path, lines: Iterable[tuple[bytes,
         file.writelines(b"\n" if line is None else b"%s %d\n" % line for line in lines)
 
 
-def materialise(index: str | Path, target: str | Path, progress: Progress | None = None) -> int:
+def materialise(
+    index: str | Path, target: str | Path, progress: Progress | None = None, limit: int | None = None
+) -> int:
     """Write an index's records as a real LMDB ``target``, byte for byte what convert_imageset would have written.
 
-    Returns their number. CaffeError if ``target`` exists, and no database if anything goes wrong.
+    ``limit``: the first so many only. Returns their number. CaffeError if ``target`` exists, and no database if
+    anything goes wrong.
     """
     with IndexDb(os.fspath(index)) as db, create_db(target, "lmdb") as writer:
-        for count, ((number, _, _), (key, record)) in enumerate(zip(db.entries(), db.records()), 1):
+        total = len(db) if limit is None else min(len(db), limit)
+        for count, (number, key, record) in enumerate(_first(db, total), 1):
             assert isinstance(record, Relabelled)
             datum = caffe_pb2.Datum.FromString(bytes(record.record))
             datum.label = record.label
             writer.put(_key(number, bytes(key)), serialize(datum))
             if progress:
-                progress(count, len(db))
-        return len(db)
+                progress(count, total)
+        return total
+
+
+def _first(db: IndexDb, count: int) -> Iterator[tuple[int, Buffer, Record]]:
+    """Number, key and record of the first ``count``."""
+    for (number, _, _), (key, record) in islice(zip(db.entries(), db.records()), count):
+        yield number, key, record
 
 
 def _key(number: int, key: bytes) -> bytes:

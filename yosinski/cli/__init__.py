@@ -17,6 +17,7 @@ COMMANDS = {  # in the order of a first visit
     "time": "yosinski.cli.time:time",
     "data": "yosinski.cli.data:data",
     "nets": "yosinski.cli.nets:nets",
+    "study": "yosinski.cli.study:study",
     "bench": "yosinski.cli.bench:bench",
     "export": "yosinski.cli.export:export",
     "verify": "yosinski.cli.verify:verify",
