@@ -25,7 +25,9 @@ std::string base_of(const std::string& path, std::string_view line) {
 IndexReader::IndexReader(const std::string& path) : path_(path) {
   std::ifstream file(path, std::ios::binary);
   text_.assign(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
-  if (!file || text_.empty() || text_.back() != '\n') throw Error(path + ": a truncated index: its last line has no end");
+  if (!file || text_.empty() || text_.back() != '\n') {
+    throw Error(path + ": a truncated index: its last line has no end");
+  }
   std::string_view line;
   next_line(&line);
   base_ = std::make_unique<LmdbReader>(base_of(path, line));

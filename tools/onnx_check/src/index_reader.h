@@ -1,7 +1,7 @@
 // An index: a text file that gives records of an LMDB another order and other labels.
 //
-// Its first line is "index of FOLDER", relative to the file's own folder; each further one is a key, a blank and a label,
-// or empty.
+// Its first line is "index of FOLDER", relative to the file's own folder; each further one is a key, a blank and a
+// label, or empty.
 #pragma once
 
 #include <memory>

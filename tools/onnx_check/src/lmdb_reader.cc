@@ -19,7 +19,9 @@ LmdbReader::LmdbReader(const std::string& folder)
     : folder_(folder), damage_line_("onnx_check: " + one_line(folder) + ": the database is damaged inside\n") {
   struct stat about = {};
   if (stat(folder.c_str(), &about) != 0) throw Error(with_errno(folder));
-  if (!S_ISDIR(about.st_mode)) throw Error(folder + ": not a folder (an LMDB is a folder with a data.mdb) nor an index");
+  if (!S_ISDIR(about.st_mode)) {
+    throw Error(folder + ": not a folder (an LMDB is a folder with a data.mdb) nor an index");
+  }
   if (stat((folder + "/data.mdb").c_str(), &about) != 0) {
     const bool leveldb = stat((folder + "/CURRENT").c_str(), &about) == 0;
     throw Error(folder + (leveldb ? ": a LevelDB; onnx_check reads LMDB" : ": no data.mdb, so no LMDB"));
