@@ -34,8 +34,8 @@ def is_deploy(net: Any) -> bool:
 def to_deploy(net: Any, input_shape: Sequence[int]) -> Any:
     """A copy of an up-to-date NetParameter for use, with the layers of phase TEST.
 
-    Data layers become Input layers of ``input_shape``, such as (1, 3, 227, 227). Losses, Accuracy, Silence and HDF5Output go, and
-    so do the tops that nothing else reads: the labels. SoftmaxWithLoss becomes Softmax with top ``prob``, the last one
+    Data layers become Input layers of ``input_shape``, such as (1, 3, 227, 227). Losses, Accuracy, Silence and
+    HDF5Output go, and so do the tops that nothing else reads: the labels. SoftmaxWithLoss becomes Softmax with top ``prob``, the last one
     where there are several. What matters in training only, fillers and multipliers, is left out.
     """
     layers = layers_in_test(net)
@@ -67,7 +67,9 @@ def to_deploy(net: Any, input_shape: Sequence[int]) -> Any:
 
 def _judges(layer: Any) -> bool:
     """Whether it only looks at what the net computes: a loss, Accuracy, Silence or HDF5Output."""
-    return layer.type in ("Accuracy", "HDF5Output", "Silence") or layer_class(layer.type, f"layer {layer.name!r}").is_loss
+    return (
+        layer.type in ("Accuracy", "HDF5Output", "Silence") or layer_class(layer.type, f"layer {layer.name!r}").is_loss
+    )
 
 
 def _add_input(net: Any, layer: Any, tops: list[int], shapes: Sequence[Sequence[int]]) -> None:
