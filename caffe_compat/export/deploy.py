@@ -35,8 +35,8 @@ def to_deploy(net: Any, input_shape: Sequence[int]) -> Any:
     """A copy of an up-to-date NetParameter for use, with the layers of phase TEST.
 
     Data layers become Input layers of ``input_shape``, such as (1, 3, 227, 227). Losses, Accuracy, Silence and
-    HDF5Output go, and so do the tops that nothing else reads: the labels. SoftmaxWithLoss becomes Softmax with top ``prob``, the last one
-    where there are several. What matters in training only, fillers and multipliers, is left out.
+    HDF5Output go, and so do the tops that nothing else reads: the labels. SoftmaxWithLoss becomes Softmax with top
+    ``prob``, the last one where there are several. What matters in training only, fillers and multipliers, is left out.
     """
     layers = layers_in_test(net)
     read = {blob for layer in layers if not _judges(layer) for blob in layer.bottom}
