@@ -22,7 +22,7 @@ def local_command(folder: Path) -> str:
 
 def slurm_command(folder: Path) -> str:
     """The command line that has Slurm run it; the folder has to be one that all nodes see."""
-    return f"{_snakemake(folder)} --workflow-profile {PROFILE}"
+    return f"{_snakemake(folder)} --workflow-profile {shlex.quote(str(folder / PROFILE))}"
 
 
 def write_slurm(folder: Path, partition: str | None) -> Path:

@@ -19,7 +19,7 @@ from caffe_compat.errors import CaffeError
 from caffe_compat.proto import caffe_pb2, text
 from yosinski.run_dir import RunDir
 from yosinski.study.plan import Net, Plan
-from yosinski.study.tasks import make_tasks
+from yosinski.study.tasks import RESULTS, make_tasks
 
 SNAKEFILE = Path(__file__).parent / "Snakefile"
 DECISIVE = ("preset", "nets", "data", "compat", "origin", "verify_images")  # what cannot change once begun
@@ -49,7 +49,7 @@ class Folder:
         self.study = path / "study.json"
         self.runs = path / "runs"
         self.log = path / "snakemake.log"
-        self.results = path / "report" / "results.csv"
+        self.results = path / RESULTS
 
     def run(self, name: str) -> RunDir:
         """The run directory of a net."""
@@ -90,6 +90,7 @@ class Folder:
             "compat": options.compat,
             "verify_images": plan.preset.verify_images,
             "torch_threads": 1 if plan.preset.images == "fashion" else None,  # the last bits depend on it
+            "results": RESULTS,
             "tasks": [task.to_json() for task in make_tasks(plan)],
         }
         if self.study.exists():

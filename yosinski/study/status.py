@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +18,7 @@ DONE = ("trained", "verified", "disagrees")
 TAIL = 1 << 16  # bytes at the end of a log that are looked at
 LINE = re.compile(r"[IWEF](\d{8} \d\d:\d\d:\d\d\.\d{6}) +\d+ \S+\] (.*)")
 LOSS = re.compile(r"Iteration (\d+)\b.*, loss = (\S+)")
+TESTING = re.compile(r"Iteration (\d+), Testing net")
 TOP1 = re.compile(r" *Test (?:net output|score) #0: (?:\S+ = )?(\S+)")
 BEGINS = ("Starting Optimization", "Resuming from")
 
@@ -56,12 +58,11 @@ def read_status(folder: Folder, study: dict[str, Any]) -> list[NetStatus]:
 
 
 def _status(folder: Folder, net: dict[str, Any]) -> NetStatus:
-    import json
-
     run, name = folder.run(net["name"]), net["name"]
     meta = run.meta
     log = Tail(run.log)
-    iteration, state, reason = max(log.iteration, 0), "waits", ""
+    state: State = "waits"
+    iteration, reason = max(log.iteration, 0), ""
     verification = run.path / "verify.json"
     if verification.exists():
         state = "verified" if json.loads(verification.read_text(encoding="utf-8"))["ok"] else "disagrees"
@@ -76,7 +77,7 @@ def _status(folder: Folder, net: dict[str, Any]) -> NetStatus:
         iteration = meta["iteration"]
     return NetStatus(
         name,
-        state,  # type: ignore[arg-type]
+        state,
         iteration,
         net["iterations"],
         net["batch"],
@@ -95,6 +96,7 @@ class Tail:
         self.loss: float | None = None
         self.top1: float | None = None
         shown: list[tuple[datetime, int]] = []
+        tested_at = 0
         for line in _tail(path).splitlines():
             if not (match := LINE.match(line)):
                 continue
@@ -104,7 +106,9 @@ class Tail:
             elif found := LOSS.match(message):
                 self.iteration, self.loss = int(found[1]), float(found[2])
                 shown.append((datetime.strptime(time, "%Y%m%d %H:%M:%S.%f"), self.iteration))
-            elif found := TOP1.match(message):
+            elif found := TESTING.match(message):
+                tested_at = int(found[1])
+            elif tested_at and (found := TOP1.match(message)):  # at 0 nothing is learned yet
                 self.top1 = float(found[1])
         self.speed: float | None = None
         if len(shown) > 1:

@@ -34,7 +34,7 @@ def make_tasks(plan: Plan) -> list[Task]:
     files = [verified(net) for net in plan.nets]
     tasks = [Task("report", files, [RESULTS], "report")]
     tasks += [
-        Task("images", [], [IMAGES], "images", priority=9, threads=8),
+        Task("images", [], [IMAGES], "images", priority=9, threads=8, resources={"runtime": 60 * HOURS}),
         Task("splits", [IMAGES], [SPLITS], "splits", priority=9),
         Task("means", [SPLITS], [MEANS], "means", priority=9, threads=4),
     ]
