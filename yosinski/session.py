@@ -38,6 +38,8 @@ def train(training: Training, device: Any, *, quiet: bool = False, keep: int | N
     Raises:
         CaffeError: see ``Training.opened`` and ``Solver``.
     """
+    import torch
+
     from caffe_compat import glog
     from caffe_compat.compat import use
     from caffe_compat.solver import Solver
@@ -47,6 +49,8 @@ def train(training: Training, device: Any, *, quiet: bool = False, keep: int | N
     from yosinski.run_dir import describe_file
 
     with training.opened(str(device)) as run, ExitStack() as stack:
+        if device.type == "cuda":
+            torch.backends.cudnn.deterministic = True  # otherwise no two runs are the same, let alone a resumed one
         terminal = sys.stderr.isatty()
         if not terminal and not quiet:
             stack.callback(glog.detach, glog.attach(sys.stderr))

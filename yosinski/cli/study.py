@@ -157,8 +157,12 @@ def run(
     if devices is None and made.preset.images == "fashion":
         devices = "cpu"  # its nets are too small for more
     began = time.monotonic()
-    with shown() as show:
-        run_study(place, made, chosen, machine(devices, slots_per_gpu, jobs), show)
+    try:
+        with shown() as show:
+            run_study(place, made, chosen, machine(devices, slots_per_gpu, jobs), show)
+    except KeyboardInterrupt:
+        click.echo("yosinski: stopped; the same command goes on", err=True)
+        raise
     from rich.console import Console
 
     Console().print(table(read_results(place.results)))
