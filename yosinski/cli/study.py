@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +23,37 @@ PRESET = click.option(
 )
 MAX_ITER = click.option("--max-iter", type=click.IntRange(min=1), help="Of every net, instead of its solver's.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-DATA = click.option("--data", type=PATH, metavar="DIR", help="Images, indices and means.  [default: DIR/data]")
-TRAIN = click.option("--train", type=PATH, help="Training images, as for `yosinski data prepare`.")
-VALID = click.option("--valid", type=PATH, help="Validation images.")
-VALID_LABELS = click.option("--valid-labels", type=PATH, help="Their labels, where they are flat.")
-COMPAT = click.option("--compat", default="1.0", metavar="VERSION[,SWITCH...]", help="1.0, or 2014 for Caffe of then.")
+ORIGIN = ("train", "valid", "valid_labels")
+
+
+def laid_out(command: Callable[..., None]) -> Callable[..., None]:
+    """A command about a study in DIR: gets its ``folder``, ``plan`` and ``options``."""
+
+    @FOLDER
+    @PRESET
+    @MAX_ITER
+    @click.option("--data", type=PATH, metavar="DIR", help="Images, indices and means.  [default: DIR/data]")
+    @click.option("--train", type=PATH, help="Training images, as for `yosinski data prepare`.")
+    @click.option("--valid", type=PATH, help="Validation images.")
+    @click.option("--valid-labels", type=PATH, help="Their labels, where they are flat.")
+    @click.option("--compat", default="1.0", metavar="VERSION[,SWITCH...]", help="1.0, or 2014 for Caffe of then.")
+    @functools.wraps(command)
+    def wrapper(folder: Path, preset: str, max_iter: int | None, data: Path | None, compat: str, **others: Any) -> None:
+        from caffe_compat.compat import parse
+        from yosinski.study.folder import Folder, Options
+        from yosinski.study.plan import make_plan
+        from yosinski.study.presets import find_preset
+
+        parse(compat)
+        origin = {name: others.pop(name) for name in ORIGIN}
+        for name, path in origin.items():
+            if path is not None and not path.exists():
+                raise click.UsageError(f"--{name.replace('_', '-')} {path}: no such file or folder")
+        given = {name: str(path.absolute()) for name, path in origin.items() if path}
+        plan = make_plan(find_preset(preset), max_iter)
+        command(folder=Folder(folder), plan=plan, options=Options(data, given, compat), **others)
+
+    return wrapper
 
 
 @click.group()
@@ -112,32 +140,13 @@ def print_columns(rows: list[tuple[str, ...]], left: tuple[int, ...]) -> None:
 
 
 @study.command()
-@FOLDER
-@PRESET
-@MAX_ITER
-@DATA
-@TRAIN
-@VALID
-@VALID_LABELS
-@COMPAT
+@laid_out
 @click.option("--devices", metavar="LIST", help="cpu, or GPUs such as cuda:0,cuda:1.  [default: all there are]")
 @click.option(
     "--slots-per-gpu", type=click.IntRange(min=1), default=1, show_default=True, help="Nets that share a GPU."
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="Nets in training at a time.  [default: one a core or slot]")
-def run(
-    folder: Path,
-    preset: str,
-    max_iter: int | None,
-    data: Path | None,
-    train: Path | None,
-    valid: Path | None,
-    valid_labels: Path | None,
-    compat: str,
-    devices: str | None,
-    slots_per_gpu: int,
-    jobs: int | None,
-) -> None:
+def run(folder: Any, plan: Any, options: Any, devices: str | None, slots_per_gpu: int, jobs: int | None) -> None:
     """Run a study in DIR, or go on with it, and print its results.
 
     Killed or stopped, it goes on where it was, and comes out the same. Two in one DIR are refused, and so are changes
@@ -145,41 +154,24 @@ def run(
     """
     import time
 
-    from yosinski.study.folder import Folder
-    from yosinski.study.plan import make_plan
-    from yosinski.study.presets import find_preset
+    from rich.console import Console
+
     from yosinski.study.results import read_results, table
     from yosinski.study.run import run_study
     from yosinski.study.show import shown
 
-    made, place = make_plan(find_preset(preset), max_iter), Folder(folder)
-    chosen = options(data, train, valid, valid_labels, compat)
-    if devices is None and made.preset.images == "fashion":
+    if devices is None and plan.preset.images == "fashion":
         devices = "cpu"  # its nets are too small for more
     began = time.monotonic()
     try:
         with shown() as show:
-            run_study(place, made, chosen, machine(devices, slots_per_gpu, jobs), show)
+            run_study(folder, plan, options, machine(devices, slots_per_gpu, jobs), show)
     except KeyboardInterrupt:
         click.echo("yosinski: stopped; the same command goes on", err=True)
         raise
-    from rich.console import Console
-
-    Console().print(table(read_results(place.results)))
-    click.echo(f"{time.monotonic() - began:.0f} s; all nets, the page and the table are in {folder} and its report/")
-
-
-def options(data: Path | None, train: Path | None, valid: Path | None, valid_labels: Path | None, compat: str) -> Any:
-    """What the command line says of images and Caffe's version."""
-    from caffe_compat.compat import parse
-    from yosinski.study.folder import Options
-
-    parse(compat)
-    given = {"train": train, "valid": valid, "valid_labels": valid_labels}
-    for name, path in given.items():
-        if path is not None and not path.exists():
-            raise click.UsageError(f"--{name.replace('_', '-')} {path}: no such file or folder")
-    return Options(data, {name: str(path.absolute()) for name, path in given.items() if path}, compat)
+    Console().print(table(read_results(folder.results)))
+    where = f"all nets, the page and the table are in {folder.path} and its report/"
+    click.echo(f"{time.monotonic() - began:.0f} s; {where}")
 
 
 def machine(devices: str | None, slots_per_gpu: int, jobs: int | None) -> Any:
@@ -239,42 +231,21 @@ def status(folder: Path, as_json: bool, watch: bool) -> None:
 
 
 @study.command()
-@FOLDER
-@PRESET
-@MAX_ITER
-@DATA
-@TRAIN
-@VALID
-@VALID_LABELS
-@COMPAT
+@laid_out
 @click.option("--slurm", is_flag=True, help="Write a profile for Snakemake's Slurm executor, too.")
 @click.option("--partition", help="For --slurm: the partition with GPUs.")
-def export(
-    folder: Path,
-    preset: str,
-    max_iter: int | None,
-    data: Path | None,
-    train: Path | None,
-    valid: Path | None,
-    valid_labels: Path | None,
-    compat: str,
-    slurm: bool,
-    partition: str | None,
-) -> None:
+def export(folder: Any, plan: Any, options: Any, slurm: bool, partition: str | None) -> None:
     """Lay a study out in DIR, run nothing, and print the commands by which Snakemake itself runs it."""
     from yosinski.study.export import local_command, slurm_command, write_slurm
-    from yosinski.study.folder import Folder
-    from yosinski.study.plan import make_plan
-    from yosinski.study.presets import find_preset
 
     if partition and not slurm:
         raise click.UsageError("--partition goes with --slurm.")
-    Folder(folder).write(make_plan(find_preset(preset), max_iter), options(data, train, valid, valid_labels, compat))
+    folder.write(plan, options)
     if slurm:
-        click.echo(f"# {write_slurm(folder, partition)}; needs: pip install snakemake-executor-plugin-slurm")
-        click.echo(slurm_command(folder))
+        click.echo(f"# {write_slurm(folder.path, partition)}; needs: pip install snakemake-executor-plugin-slurm")
+        click.echo(slurm_command(folder.path))
     else:
-        click.echo(local_command(folder))
+        click.echo(local_command(folder.path))
 
 
 @study.command(hidden=True)

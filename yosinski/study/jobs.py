@@ -35,13 +35,24 @@ def run_job(step: str, names: Sequence[str]) -> int:
 
         torch.set_num_threads(study["torch_threads"])
     if step in PER_NET:
-        for name in names:
-            if not PER_NET[step](study, name):
-                return INTERRUPTED
-    elif step in ONCE:
-        ONCE[step](study)
-    else:
+        return _for_each(names, lambda name: PER_NET[step](study, name))
+    if step not in ONCE:
         raise CaffeError(f"{step!r} is no step of a study: expected {', '.join((*ONCE, *PER_NET))}")
+    ONCE[step](study)
+    return 0
+
+
+def _for_each(names: Sequence[str], work: Callable[[str], bool]) -> int:
+    """Do the work for all nets, whatever becomes of some of them; then raise the first error."""
+    errors = []
+    for name in names:
+        try:
+            if not work(name):
+                return INTERRUPTED
+        except CaffeError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
     return 0
 
 

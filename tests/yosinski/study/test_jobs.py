@@ -111,6 +111,15 @@ def test_a_base_that_was_trained_again(study: Folder) -> None:
     refused("^runs/transfer0A0B_1_3: started from other weights of half0A than those now there; ", "transfer0A0B_1_3")
 
 
+def test_one_that_fails_does_not_keep_the_others(study: Folder) -> None:
+    for name in ("half0A", "half0B"):
+        Path(f"runs/{name}/done.json").unlink()
+    Path("runs/half0A/half0A_iter_20.caffemodel").unlink()
+    with pytest.raises(CaffeError, match="^runs/half0A: its weights are missing"):
+        run_job("train", ["half0A", "half0B"])
+    assert Path("runs/half0B/done.json").exists() and not Path("runs/half0A/done.json").exists()
+
+
 def unfinished(study: Folder) -> None:
     """Let half0B be as if it had been killed after its snapshot at 16."""
     for path in study.runs.glob("half0B/*_iter_20.*"):
