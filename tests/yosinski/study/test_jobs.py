@@ -115,7 +115,7 @@ def test_one_that_fails_does_not_keep_the_others(study: Folder) -> None:
     for name in ("half0A", "half0B"):
         Path(f"runs/{name}/done.json").unlink()
     Path("runs/half0A/half0A_iter_20.caffemodel").unlink()
-    with pytest.raises(CaffeError, match="^runs/half0A: its weights are missing"):
+    with pytest.raises(CaffeError, match=r"^runs/half0A: its weights are missing"):
         run_job("train", ["half0A", "half0B"])
     assert Path("runs/half0B/done.json").exists() and not Path("runs/half0A/done.json").exists()
 
