@@ -43,8 +43,8 @@ def verify(
     """Run the images of a Caffe database through several runtimes and compare what they say.
 
     All but one get the same images, transformed as ``prototxt`` and ``mean`` say, or, for a model that does this
-    itself, as they are stored. onnx_check, in C++, reads the database itself and transforms as the ONNX file's metadata
-    say. What the file holds and says about itself is held against what prototxt, mean and weights would give.
+    itself, as they are stored. onnx_check, in C++, reads the database itself and transforms as the ONNX file says. What
+    the file holds and says about itself is held against what prototxt, mean and weights would give.
 
     Args:
         onnx_path: the exported model; its output ``prob``, or else its first, is compared.
@@ -144,10 +144,7 @@ def _run_checker(
 ) -> None:
     from yosinski.onnx_check import OnnxCheckUnavailable, run_checker
 
-    if model.takes_pixels:
-        report.unavailable["onnx_check"] = "the C++ checker transforms the images itself, which this model does too"
-        return
-    mean = deployment.transform.mean_file or None
+    mean = None if model.takes_pixels else deployment.transform.mean_file or None
     options: dict[str, Any] = {"batch": batch, "limit": limit, "provider": device.partition(":")[0]}
     try:
         found = run_checker(model.path, db_path, mean=mean, output_name=model.output, **options)

@@ -111,6 +111,16 @@ def test_the_cpp_checker_takes_part(mini_run, model: Path) -> None:
     assert theirs["log_loss"] == pytest.approx(ours["log_loss"], rel=1e-5)
 
 
+def test_the_cpp_checker_feeds_stored_pixels(mini_run, tmp_path: Path) -> None:
+    model = export_run(mini_run.folder, out=tmp_path, with_preprocessing=True).onnx
+    report = run(mini_run, model, runtimes=(*HERE, "onnx_check"))
+    assert report.ok, report.verdict
+    if "onnx_check" in report.unavailable:
+        pytest.skip(report.unavailable["onnx_check"])
+    assert report.comparisons["onnx_check"].max_delta <= 1e-5
+    assert report.judged["onnx_check"]["top1"] == pytest.approx(report.judged["onnxruntime"]["top1"], abs=1e-9)
+
+
 def test_another_mean_than_the_models_is_caught(mini_run, model: Path, tmp_path: Path) -> None:
     mean = tmp_path / "brighter.binaryproto"
     write_mean(mean, read_mean(mini_run.mean) + 1)

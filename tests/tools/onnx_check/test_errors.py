@@ -21,6 +21,7 @@ PIXELS = np.arange(48, dtype=np.uint8).reshape(3, 4, 4)
         ([], "--model is missing"),
         (["--model", "m"], "one of --db and --raw"),
         (["--model", "m", "--db", "d", "--raw", "r"], "one of --db and --raw"),
+        (["--model", "m", "--db", "d", "--raw", "r", "--dump", "o"], "one of --db and --raw"),
         (["--model"], "--model needs a value"),
         (["--modle", "m"], "unknown argument --modle"),
         (["--model", "m", "--db", "d", "--batch", "0"], "--batch 0"),
@@ -70,11 +71,11 @@ def test_names_of_inputs_and_outputs(checker: Any, make: Any) -> None:
 
 def test_inputs_and_outputs_that_are_no_images_and_scores(checker: Any, make: Any) -> None:
     db = make.db([make.datum(PIXELS)])
-    assert "expected float32 images" in checker.error("--model", make.identity("K"), "--db", db)
+    assert "expected float32 or uint8 images" in checker.error("--model", make.identity("K"), "--db", db)
     nodes = [helper.make_node("Cast", ["data"], ["prob"], to=TensorProto.FLOAT)]
     shape = ["N", 3, 4, 4]
-    model = make.model(nodes, {"data": shape}, {"prob": shape}, types={"data": TensorProto.UINT8})
-    assert "is uint8 ?x3x4x4" in checker.error("--model", model, "--db", db)
+    model = make.model(nodes, {"data": shape}, {"prob": shape}, types={"data": TensorProto.INT32})
+    assert "is int32 ?x3x4x4" in checker.error("--model", model, "--db", db)
     nodes = [helper.make_node("ReduceMean", ["data"], ["prob"], keepdims=0)]
     line = checker.error("--model", make.model(nodes, {"data": shape}, {"prob": []}), "--db", db)
     assert 'the output "prob" is (), expected 1 rows' in line

@@ -96,6 +96,16 @@ def test_a_missing_input_is_named(checker: Any, make: Any, tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("out")] == []
 
 
+def test_a_model_without_inputs(checker: Any, make: Any, tmp_path: Path) -> None:
+    values = np.arange(6, dtype=np.float32).reshape(2, 3)
+    model = make.model([helper.make_node("Neg", ["w"], ["out"])], {}, {"out": [2, 3]}, {"w": values})
+    report = checker.report("--model", model, "--dump", tmp_path / "out")
+    assert (report["inputs"], report["outputs"]) == ({}, {"out": [2, 3]})
+    np.testing.assert_array_equal(np.fromfile(tmp_path / "out", "<f4").reshape(2, 3), -values)
+    line = checker.error("--model", make.identity(), "--dump", tmp_path / "none")
+    assert 'the input "data" needs --db or --raw' in line and not (tmp_path / "none").exists()
+
+
 def test_outputs_of_other_types_are_refused(checker: Any, make: Any, tmp_path: Path) -> None:
     model = make.model(
         *([helper.make_node("ArgMax", ["data"], ["best"], axis=1)], {"data": ["N", 3]}, {"best": ["N", 1]}),

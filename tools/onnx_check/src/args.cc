@@ -77,7 +77,8 @@ Provider provider(const std::string& option, const std::string& text) {
 
 void check(const Args& args) {
   if (args.model.empty()) throw UsageError("--model is missing (see --help)");
-  if (args.db.empty() == args.raw.empty()) throw UsageError("expected one of --db and --raw (see --help)");
+  const bool raw = !args.raw.empty() || (args.db.empty() && !args.dumps.empty());
+  if (args.db.empty() != raw) throw UsageError("expected one of --db and --raw (see --help)");
   if (!args.mean.empty() && !args.mean_values.empty()) {
     throw UsageError("--mean and --mean-value exclude each other, as in Caffe");
   }
@@ -137,7 +138,7 @@ const char* usage() {
 onnx_check --model NET.onnx --raw [NAME=]FILE[:SHAPE] [--dump [NAME=]FILE] [options]
     one run on raw values, for comparing layer by layer
 
-Images (from --db):
+Images (from --db; pixels as stored for a model whose input is uint8, which transforms by itself):
   --mean FILE            mean image, a binaryproto file; the very one if the model names its SHA-256
   --mean-value A[,B,C]   mean of all channels, or of each (blue, green, red)
   --crop N               side of the centre crop; 0 takes the whole image  [the model's crop_size, else 0]
@@ -147,7 +148,7 @@ Images (from --db):
   --ignore-metadata      neither use nor check what the model says about its preprocessing
   --limit N              the first N images only
 
-Raw values (--raw, once for each input):
+Raw values (--raw, once for each input; --dump alone for a model without inputs):
   NAME                   the input  [the only one]
   SHAPE                  sides like 8x3x227x227  [the model's own, the batch given by the file's size]
 

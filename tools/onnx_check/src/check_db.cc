@@ -39,11 +39,11 @@ class Progress {
   bool shown_ = false;
 };
 
-// The input must take float32 images; returns how many at once.
+// The input must take images, transformed ones in float32 or stored ones in uint8; returns how many at once.
 size_t batch_size(const Args& args, const Session& session, const TensorSpec& input) {
-  if (!is_float32(input.type) || input.shape.size() != 4) {
+  if (!(is_float32(input.type) || is_uint8(input.type)) || input.shape.size() != 4) {
     throw Error(session.path() + ": the input \"" + input.name + "\" is " + element_name(input.type) + " " +
-                shape_text(input.shape) + ", expected float32 images, NxCxHxW");
+                shape_text(input.shape) + ", expected float32 or uint8 images, NxCxHxW");
   }
   return static_cast<size_t>(input.shape[0] > 0 ? input.shape[0] : args.batch);
 }
@@ -53,7 +53,8 @@ void check_image(const Session& session, const TensorSpec& input, const Batch& b
   for (size_t i = 0; i < 3; ++i) {
     if (input.shape[i + 1] < 0 || input.shape[i + 1] == sides[i]) continue;
     throw Error(session.path() + ": the input \"" + input.name + "\" takes " + shape_text(input.shape) +
-                ", but the transformed images are " + batch.shape.text() + " (see --crop)");
+                (is_uint8(input.type) ? ", but the stored images are " + batch.shape.text()
+                                      : ", but the transformed images are " + batch.shape.text() + " (see --crop)"));
   }
 }
 
@@ -97,7 +98,8 @@ JsonObject check_db(const Args& args) {
   const std::string judged = session.find_output(args.output, "prob").name;
   const size_t at_once = batch_size(args, session, input);
   const bool fixed_batch = input.shape[0] > 0;
-  TransformParam param = choose_transform(args, session);
+  TransformParam param = choose_transform(args, session, input);
+  const bool pixels = param.in_model;
   const JsonObject transform = describe(param);
   auto reader = open_records(args.db);
   if (reader->entries() == 0) throw Error(args.db + ": the database is empty");
@@ -116,7 +118,7 @@ JsonObject check_db(const Args& args) {
     const InputTensor images{
         input.name,
         {static_cast<int64_t>(rows), batch->shape.channels, batch->shape.height, batch->shape.width},
-        batch->data.data()};
+        pixels ? static_cast<const void*>(batch->pixels.data()) : batch->data.data()};
     const std::vector<OutputTensor> tensors = session.run({images}, outputs.names());
     seconds.run += watch.lap();
     const size_t classes = class_count(session, judged, tensors[0], rows);

@@ -42,6 +42,9 @@ JsonObject check_raw(const Args& args) {
   Stopwatch watch;
   Session session(args.model, args.provider, args.threads);
   const double load = watch.lap();
+  if (args.raw.empty() && !session.inputs().empty()) {
+    throw Error(session.path() + ": the input \"" + session.inputs().front().name + "\" needs --db or --raw");
+  }
 
   std::vector<std::string> contents(args.raw.size());
   std::vector<InputTensor> inputs;

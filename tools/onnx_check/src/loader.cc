@@ -93,8 +93,13 @@ bool Loader::fill(Batch* batch) {
         throw Error("an image of " + shape.text() + ", where those before it were " + shape_.text());
       }
       batch->shape = shape;
-      batch->data.resize(batch_size_ * shape.count());
-      transformer_.apply(batch->data.data() + batch->size * shape.count());
+      if (transformer_.in_model()) {
+        batch->pixels.resize(batch_size_ * shape.count());
+        transformer_.copy(batch->pixels.data() + batch->size * shape.count());
+      } else {
+        batch->data.resize(batch_size_ * shape.count());
+        transformer_.apply(batch->data.data() + batch->size * shape.count());
+      }
     } catch (const Error& error) {
       throw Error(reader_->path() + ": record " + one_line(batch->keys.back(), 100) + ": " + error.what());
     }

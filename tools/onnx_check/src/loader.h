@@ -15,11 +15,13 @@
 
 namespace onnx_check {
 
-/// Images in the order of their keys, transformed: float32, `size` times `shape`.
+/// Images in the order of their keys, `size` times `shape`: transformed to `data`, or, for a net that transforms by
+/// itself, as they are stored in `pixels`.
 struct Batch {
   ImageShape shape;
   size_t size = 0;
   std::vector<float> data;
+  std::vector<unsigned char> pixels;
   std::vector<int> labels;
   std::vector<std::string> keys;
   double read_seconds = 0;       // spent on the records of this batch

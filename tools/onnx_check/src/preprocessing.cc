@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <utility>
 
 #include "error.h"
 #include "sha256.h"
@@ -59,11 +60,48 @@ void read_mean(const Args& args, const std::string& expected_sha, const std::str
   param->mean_path = args.mean;
 }
 
+// Once is enough: no crop, mean or scale for a model that does all that.
+void check_nothing_asked(const Args& args, const Session& session, const TensorSpec& input) {
+  const std::pair<const char*, bool> options[] = {{"--crop", args.crop.has_value()},
+                                                  {"--mean", !args.mean.empty()},
+                                                  {"--mean-value", !args.mean_values.empty()},
+                                                  {"--scale", args.scale.has_value()}};
+  for (const auto& [option, given] : options) {
+    if (!given) continue;
+    throw Error(std::string(option) + " is not for " + session.path() + ": its input \"" + input.name +
+                "\" takes uint8 pixels as they are stored, preprocessing is in the model");
+  }
+}
+
+void check_channel_order(const Metadata& metadata) {
+  const std::string order = metadata.text("channel_order");
+  if (order != "" && order != "BGR" && order != "GRAY") metadata.fail("channel_order", "BGR, as Caffe's databases are");
+}
+
+// The place of the preprocessing that the metadata name must be the one that the input's type tells.
+void check_place(const Metadata& metadata, const TensorSpec& input) {
+  const std::string place = metadata.text("preprocessing");
+  const bool pixels = is_uint8(input.type);
+  if (place == "" || (place == "in the model") == pixels) return;
+  metadata.fail("preprocessing",
+                pixels ? "in the model: its input is uint8" : "outside the model: its input is float32");
+}
+
 }  // namespace
 
-TransformParam choose_transform(const Args& args, const Session& session) {
+TransformParam choose_transform(const Args& args, const Session& session, const TensorSpec& input) {
   TransformParam param;
   param.color = args.color;
+  param.in_model = is_uint8(input.type);
+  if (!args.ignore_metadata) {
+    const Metadata metadata(session);
+    check_channel_order(metadata);
+    check_place(metadata, input);
+  }
+  if (param.in_model) {
+    check_nothing_asked(args, session, input);
+    return param;
+  }
   param.mean_values = args.mean_values;
   std::string mean_sha;
   if (!args.ignore_metadata) {
@@ -73,9 +111,6 @@ TransformParam choose_transform(const Args& args, const Session& session) {
     param.crop_size = static_cast<int>(crop);
     param.scale = metadata.number("scale", 1);
     if (args.mean.empty() && args.mean_values.empty()) param.mean_values = metadata.numbers("mean_value");
-    const std::string order = metadata.text("channel_order");
-    if (order != "" && order != "BGR" && order != "GRAY")
-      metadata.fail("channel_order", "BGR, as Caffe's databases are");
     mean_sha = metadata.text("mean_sha256");
   }
   if (args.crop) param.crop_size = *args.crop;
@@ -90,6 +125,7 @@ TransformParam choose_transform(const Args& args, const Session& session) {
 
 JsonObject describe(const TransformParam& param) {
   JsonObject json;
+  if (param.in_model) return json.add("preprocessing", "in the model");
   json.add("crop_size", int64_t{param.crop_size}).add("scale", static_cast<double>(param.scale));
   if (param.mean) json.add("mean", param.mean_path);
   if (!param.mean_values.empty()) json.add("mean_value", param.mean_values);

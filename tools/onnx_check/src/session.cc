@@ -208,6 +208,8 @@ std::string element_name(int type) {
 
 bool is_float32(int type) { return type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT; }
 
+bool is_uint8(int type) { return type == ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8; }
+
 std::string shape_text(const std::vector<int64_t>& shape) {
   std::string text;
   for (const int64_t side : shape) text += (text.empty() ? "" : "x") + (side < 0 ? "?" : std::to_string(side));

@@ -62,6 +62,7 @@ class Session {
 size_t element_size(int type);
 std::string element_name(int type);
 bool is_float32(int type);
+bool is_uint8(int type);
 
 /// Sides like 4x3x2, with ? for any size.
 std::string shape_text(const std::vector<int64_t>& shape);

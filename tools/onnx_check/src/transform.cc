@@ -1,5 +1,7 @@
 #include "transform.h"
 
+#include <algorithm>
+
 #include "error.h"
 
 namespace onnx_check {
@@ -17,6 +19,7 @@ ImageShape Transformer::prepare(const Datum& datum) {
   } else {
     floats_ = datum.float_data.data();
   }
+  if (param_.in_model && bytes_ == nullptr) throw Error("an image of floats, but the model takes uint8 pixels");
 
   if (param_.mean && param_.mean->shape != source_) {
     throw Error("an image of " + source_.text() + ", but the mean of " + param_.mean_path + " is " +
@@ -44,6 +47,8 @@ void Transformer::apply(float* out) const {
     write(floats_, out);
   }
 }
+
+void Transformer::copy(unsigned char* out) const { std::copy_n(bytes_, target_.count(), out); }
 
 template <typename Value>
 void Transformer::write(const Value* values, float* out) const {

@@ -12,7 +12,8 @@
 namespace onnx_check {
 
 struct TransformParam {
-  int crop_size = 0;  // 0: the whole image
+  bool in_model = false;  // the net transforms by itself and takes pixels as stored: only `color` counts
+  int crop_size = 0;      // 0: the whole image
   float scale = 1.0F;
   std::optional<MeanImage> mean;
   std::string mean_path;           // names `mean` in errors
@@ -24,12 +25,17 @@ class Transformer {
  public:
   explicit Transformer(TransformParam param) : param_(std::move(param)) {}
 
-  /// Decodes `datum` where it is encoded, and says what shape apply() will write for it. Throws Error when the crop or
-  /// the mean does not fit.
+  /// Decodes `datum` where it is encoded, and says what shape apply() or copy() will write for it. Throws Error when
+  /// the crop or the mean does not fit, or when the net takes pixels and the datum holds floats.
   ImageShape prepare(const Datum& datum);
 
   /// Writes out = (value - mean) * scale for the datum last prepared: float32, planar, the shape that prepare() gave.
   void apply(float* out) const;
+
+  /// Writes the pixels of the datum last prepared as they are, where the net transforms by itself.
+  void copy(unsigned char* out) const;
+
+  bool in_model() const { return param_.in_model; }
 
  private:
   template <typename Value>
