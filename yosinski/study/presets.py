@@ -76,7 +76,7 @@ def mini() -> Preset:
         title="small nets on Fashion-MNIST",
         specs=tuple(specs),
         scale=replace(SCALES["mini"], data="data"),
-        solver={"snapshot": 250},
+        solver={"snapshot": 250, "test_interval": 50},  # twenty tests, since the paper's number is of the ten best
         whole_tests=20,
         images="fashion",
         nets_per_job=4,
