@@ -12,10 +12,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from caffe_compat import rng
 from caffe_compat.data.buffers import BufferPool
 from caffe_compat.data.transform import Placement, Transformer
-from caffe_compat.errors import CaffeError
 
 WORKERS = min(4, os.cpu_count() or 1)  # JPEG decoding is what keeps more than one busy
 
@@ -75,13 +73,3 @@ class BatchReader(ABC):
         pieces = [[column[i : i + step] for column in arguments] for i in range(0, count, step)]
         done = [self._pool.submit(lambda piece: list(map(work, *piece)), piece) for piece in pieces]
         return [result for future in done for result in future.result()]
-
-
-def restored(place: Any) -> rng.Rng:
-    """The generator that was at this place. CaffeError if it cannot have been."""
-    generator = rng.Rng(0)
-    try:
-        generator.set_state(place)
-    except (ValueError, AttributeError) as error:
-        raise CaffeError(f"state of the data: {error}") from None
-    return generator

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, TypeVar
 
+from caffe_compat.atomic import sync
 from caffe_compat.data.datum import Buffer, Record
 from caffe_compat.errors import CaffeError
 
@@ -82,12 +83,12 @@ class Writer(ABC):
         self._flush()
         self._close()
         for path in (*self.folder.iterdir(), self.folder):
-            _sync(path)
+            sync(path)
         try:
             self.folder.rename(self.path)
         except OSError as error:
             raise CaffeError(f"{self.path}: cannot move the database there: {error.strerror}") from None
-        _sync(self.folder.parent)
+        sync(self.folder.parent)
 
     def abort(self) -> None:
         """Remove what was written."""
@@ -157,11 +158,3 @@ def create_db(path: str | Path, backend: str) -> Writer:
 
         return LevelDbWriter(path)
     raise CaffeError(f"backend {backend!r}: expected lmdb or leveldb")
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from caffe_compat.data.batches import State, restored
+from caffe_compat.data.batches import State
 from caffe_compat.data.datum import read_picture, resize
 from caffe_compat.data.reader import ImageReader
-from caffe_compat.data.transform import Transformer
+from caffe_compat.data.transform import Transformer, restored
 from caffe_compat.errors import CaffeError
 from caffe_compat.rng import Rng
 
@@ -73,7 +73,7 @@ class ImageListReader(ImageReader[int]):
             raise CaffeError(f"state of the data: saved by a layer with another list than {self.path}")
         super().load_state(state)
         self._order, self._position = order, state["position"]
-        self._shuffler = restored(state["shuffler"]) if "shuffler" in state else None
+        self._shuffler = restored(state["shuffler"], Rng(0)) if "shuffler" in state else None
 
     def _shuffle(self) -> None:
         assert self._shuffler is not None

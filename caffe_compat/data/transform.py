@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from caffe_compat.data.mean import read_mean
 from caffe_compat.errors import CaffeError
 from caffe_compat.libc_rand import RandShare
 from caffe_compat.proto import caffe_pb2
+
+Generator = TypeVar("Generator", bound="rng.Rng | RandShare")
 
 
 class Placement(NamedTuple):
@@ -75,12 +77,7 @@ class Transformer:
 
     def load_rng(self, place: Any) -> None:
         """Go on from a state of the generator. CaffeError if it is none."""
-        generator = RandShare(self.compat.rand, 0) if self.compat.unseeded_rand else rng.Rng(0)
-        try:
-            generator.set_state(place)
-        except (ValueError, AttributeError) as error:
-            raise CaffeError(f"state of the data: {error}") from None
-        self.rng = generator
+        self.rng = restored(place, RandShare(self.compat.rand, 0) if self.compat.unseeded_rand else rng.Rng(0))
 
     def shape(self, image: Sequence[int]) -> tuple[int, int, int]:
         """Output's shape for an image's shape. CaffeError if crop or mean do not fit it."""
@@ -179,3 +176,12 @@ def _decoding(param: Any) -> int:
     if param.force_color and param.force_gray:
         raise CaffeError("force_color: cannot set both force_color and force_gray")
     return COLOR if param.force_color else GRAY if param.force_gray else AS_STORED
+
+
+def restored(place: Any, generator: Generator) -> Generator:
+    """The generator, put back to a place that it was at. CaffeError if it cannot have been."""
+    try:
+        generator.set_state(place)
+    except (ValueError, AttributeError) as error:
+        raise CaffeError(f"state of the data: {error}") from None
+    return generator

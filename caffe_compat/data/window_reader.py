@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from caffe_compat.data.batches import Batch, BatchReader, State, restored
+from caffe_compat.data.batches import Batch, BatchReader, State
 from caffe_compat.data.datum import COLOR, decode, resize
-from caffe_compat.data.transform import Transformer
+from caffe_compat.data.transform import Transformer, restored
 from caffe_compat.data.window_file import IMAGE, LABEL, LINE, X1, X2, Y1, Y2, WindowFile
 from caffe_compat.errors import CaffeError
 from caffe_compat.rng import Rng
@@ -105,7 +105,7 @@ class WindowReader(BatchReader):
         return {"records": self._records, "rng": self._rng.get_state()}
 
     def load_state(self, state: State) -> None:
-        self._rng = restored(state["rng"])
+        self._rng = restored(state["rng"], Rng(0))
         self._records = state["records"]
 
     def _render(self, window: NDArray[np.int32], mirror: bool, out: NDArray[np.float32]) -> None:

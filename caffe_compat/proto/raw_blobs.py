@@ -45,7 +45,7 @@ def message_class(name: str) -> Any:
 
 def shape_of(blob: Any) -> tuple[int, ...]:
     """A BlobProto's shape; blobs of old files have four axes in fields of their own."""
-    if any(blob.HasField(name) for name in ("num", "channels", "height", "width")):
+    if is_legacy(blob):
         return blob.num, blob.channels, blob.height, blob.width
     return tuple(blob.shape.dim)
 

@@ -38,10 +38,10 @@ def test_the_error_is_of_the_kind_that_the_file_nearly_is(text: str, place: str,
 def test_data_root_goes_in_front_of_relative_paths_only() -> None:
     net = read_definition(prototxt_dir() / "mini" / "transfer_A3B.prototxt")
     net.layer[1].data_param.source = "/absolute/lmdb"
-    set_data_root(net, Path("/root"))
+    set_data_root(net, Path("/elsewhere"))
     assert {str(need.path) for need in inputs(net)} == {
-        "/root/data/mini/B_train_lmdb",
-        "/root/data/mini/A_mean.binaryproto",
+        "/elsewhere/data/mini/B_train_lmdb",
+        "/elsewhere/data/mini/A_mean.binaryproto",
         "/absolute/lmdb",
     }
 
