@@ -10,6 +10,7 @@ from typing import Any
 from caffe_compat.errors import CaffeError
 from caffe_compat.proto import caffe_pb2, read_net, read_solver
 from caffe_compat.proto.text import parse
+from yosinski.networks import of_split
 
 # Fields that hold a path, by layer parameter; relative ones are what --data-root goes in front of.
 PATHS = {
@@ -87,6 +88,18 @@ def set_data_root(net: Any, root: Path) -> None:
     for layer in net.layer:
         for param, field, value in _paths(layer):
             setattr(getattr(layer, param), field, str(root / value))  # an absolute value stays what it is
+
+
+def set_split(net: Any, split: str) -> bool:
+    """Let a NetParameter on unnamed halves A and B read those of a split, in place; False if it reads no halves."""
+    found = False
+    for layer in net.layer:
+        for param, field, value in _paths(layer):
+            name = of_split(Path(value).name, split)
+            if name is not None:
+                setattr(getattr(layer, param), field, str(Path(value).with_name(name)))
+                found = True
+    return found
 
 
 def _paths(layer: Any) -> Iterator[tuple[str, str, str]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from caffe_compat.errors import CaffeError
 from yosinski.definition import Input, inputs
-from yosinski.net_names import base_of
+from yosinski.net_names import base_of, is_name, parse_name
 from yosinski.run_dir import RunDir
 from yosinski.scales import SCALES
 
@@ -24,11 +24,11 @@ def check_inputs(prototxt: Path, net: Any) -> None:
 
 def remedy(need: Input) -> str:
     """How to make a database or mean file."""
-    if need.path.parent.match(SCALES["mini"].data):
-        return f"make the demo's data: yosinski data demo {need.path.parent}"
     dataset = re.fullmatch(r"((half|reduced)\w+)_(train|valid|mean)\.(index|binaryproto)", need.path.name)
     if dataset:
         return f"make it: yosinski data subsets {need.path.parent} {dataset[1]}"
+    if need.path.parent.match(SCALES["mini"].data):
+        return f"make the demo's data: yosinski data demo {need.path.parent}"
     if need.path.name in ("train_lmdb", "valid_lmdb"):
         part = need.path.name.removesuffix("_lmdb")
         return f"make it: yosinski data prepare --{part} IMAGES --out {need.path.parent}"
@@ -39,20 +39,21 @@ def remedy(need: Input) -> str:
     return "--data-root goes in front of relative paths"
 
 
-def find_base_weights(prototxt: Path, runs: Path) -> tuple[Path, ...]:
+def find_base_weights(prototxt: Path, runs: Path, split: str | None = None) -> tuple[Path, ...]:
     """The final weights of the net that a transfer or selffer net starts from, trained in a sibling run directory.
 
     Nothing for other nets. CaffeError, with the command that trains the base, if its run has not finished.
     """
-    try:
-        base = base_of(prototxt.stem)
-    except CaffeError:
-        return ()  # no net of the study
+    if not is_name(prototxt.stem):
+        return ()
+    base = base_of(prototxt.stem, split)
     if base is None:
         return ()
     run = RunDir(runs / base)
     weights = run.newest_weights()
     if run.finished and weights is not None:
         return (weights,)
-    train = f"yosinski train {prototxt.with_stem(base)} --out {run.path}"
+    definition = parse_name(base).name if split else base  # one definition serves every split
+    option = f" --split {split}" if split else ""
+    train = f"yosinski train {prototxt.with_stem(definition)}{option} --out {run.path}"
     raise CaffeError(f"{prototxt}: starts from the weights of {base}, not in {run.path} yet; train it: {train}")

@@ -40,9 +40,18 @@ def parse_name(name: str, split: str | None = None) -> NetSpec:
     return spec
 
 
-def base_of(name: str) -> str | None:
+def is_name(name: str) -> bool:
+    """Whether a net of the study bears that name."""
+    try:
+        parse_name(name)
+    except CaffeError:
+        return False
+    return True
+
+
+def base_of(name: str, split: str | None = None) -> str | None:
     """The net whose final weights the named one starts from, named as that one is; None: none."""
-    base = parse_name(name).base_spec
+    base = parse_name(name, split).base_spec
     return (base.original_name or base.name) if base else None
 
 

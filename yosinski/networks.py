@@ -188,6 +188,17 @@ def mean_file(dataset: str) -> str:
     return "mean.binaryproto" if dataset == "whole" else f"{dataset}_mean.binaryproto"
 
 
+def of_split(file: str, split: str) -> str | None:
+    """For a file of an unnamed split's half, such as ``A_train_lmdb``, that of a split; None for other files."""
+    for half in ("A", "B"):
+        dataset = f"half{split}{half}"
+        files = {database_file(half, part): database_file(dataset, part) for part in ("train", "valid")}
+        files[mean_file(half)] = mean_file(dataset)
+        if file in files:
+            return files[file]
+    return None
+
+
 def header(scale: Scale, what: str) -> str:
     return f"# {what}\n# {scale.title}. Written by `yosinski nets write`.\n"
 

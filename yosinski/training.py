@@ -14,8 +14,9 @@ from caffe_compat.errors import CaffeError
 from caffe_compat.proto import read_net
 from caffe_compat.proto.text import format as format_text
 from yosinski import unchanged
-from yosinski.definition import inputs, is_solver, read_definition, set_data_root, solver_for
+from yosinski.definition import inputs, is_solver, read_definition, set_data_root, set_split, solver_for
 from yosinski.needs import check_inputs, find_base_weights
+from yosinski.net_names import is_name, parse_name
 from yosinski.resources import find_prototxt
 from yosinski.run_dir import RunDir, describe_database, describe_file
 
@@ -26,7 +27,7 @@ NET_FIELDS = ("net", "train_net", "test_net")  # those of a SolverParameter that
 class Wish:
     """What the user asks for; None where the definitions decide.
 
-    ``as_caffe``: resume as Caffe did, not exactly.
+    ``as_caffe``: resume as Caffe did, not exactly. ``split``: which halves A and B stand for.
     """
 
     prototxt: Path
@@ -39,6 +40,7 @@ class Wish:
     seed: int | None = None
     out: Path | None = None
     data_root: Path | None = None
+    split: str | None = None
     force: bool = False
     compat: str | None = None
 
@@ -62,7 +64,7 @@ class Training:
         from caffe_compat.solver.nets import train_net
 
         path = find_prototxt(wish.prototxt)
-        out = wish.out or default_out(path)
+        out = wish.out or default_out(path, wish.split)
         if path.is_dir() and RunDir(path).solver.is_file():
             out, path = wish.out or path, RunDir(path).solver
         definition = read_definition(path)
@@ -79,7 +81,7 @@ class Training:
                 self.param.ClearField(field)
             self.param.net = str(path)
         self.run = RunDir(out)
-        self.data_root = wish.data_root
+        self.data_root, self.split = wish.data_root, wish.split
         self.param.snapshot_prefix = str(self.run.path / self.run.name)
         if wish.max_iter is not None:
             self.param.max_iter = wish.max_iter
@@ -96,7 +98,7 @@ class Training:
             raise CaffeError(f"--snapshot {self.state}: no such file")
         weights = wish.weights
         if not weights and self.state is None and not self.param.weights and not is_solver(definition):
-            weights = find_base_weights(path, self.run.path.parent)
+            weights = find_base_weights(path, self.run.path.parent, self.split)
         self.param.weights.extend(str(file) for file in weights)
         if resumes:
             unchanged.check(self.run, self.param, self.nets, self.inputs())
@@ -111,14 +113,18 @@ class Training:
 
     def _read_net(self, path: str) -> Any:
         net = read_net(path)
+        if self.split is not None and not set_split(net, self.split):
+            raise CaffeError(f"{path}: --split {self.split}: no layer reads data of an unnamed half A or B")
         if self.data_root is not None:
             set_data_root(net, self.data_root)
         return net
 
     def build_net(self, param: Any, source: str = "") -> Any:
-        """The solver's way to a net: the definition with --data-root in front of its paths."""
+        """The solver's way to a net: the definition on the halves of --split, --data-root in front of its paths."""
         from caffe_compat.net import Net
 
+        if self.split is not None:
+            set_split(param, self.split)
         if self.data_root is not None:
             set_data_root(param, self.data_root)
         return Net(param, source=source)
@@ -200,11 +206,17 @@ def _look_beside(param: Any, field: str, folder: Path) -> None:
         setattr(param, field, found(getattr(param, field)))
 
 
-def default_out(prototxt: Path) -> Path:
-    """runs/NAME: the path below a folder ``prototxt``, else the file name; for solver.prototxt its folder's."""
+def default_out(prototxt: Path, split: str | None = None) -> Path:
+    """runs/NAME: the path below a folder ``prototxt``, else the file name; for solver.prototxt its folder's.
+
+    On a split the study's nets have their original names, by which transfer nets find their base; others end in _SPLIT.
+    """
     name = prototxt.absolute().with_suffix("")
     if name.name == "solver":
         name = name.parent
+    if split is not None:
+        spec = parse_name(name.name, split) if is_name(name.name) else None
+        name = name.with_name((spec and spec.original_name) or f"{name.name}_{split}")
     parts = name.parts
     if "prototxt" in parts[:-1]:
         below = len(parts) - parts[::-1].index("prototxt", 1)

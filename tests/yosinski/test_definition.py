@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from caffe_compat.errors import CaffeError
-from yosinski.definition import inputs, is_solver, read_definition, set_data_root
+from yosinski.definition import inputs, is_solver, read_definition, set_data_root, set_split
 from yosinski.needs import check_inputs, find_base_weights
 from yosinski.net_names import parse_name
 from yosinski.resources import find_prototxt, prototxt_dir
@@ -44,6 +44,17 @@ def test_data_root_goes_in_front_of_relative_paths_only() -> None:
         "/elsewhere/data/mini/A_mean.binaryproto",
         "/absolute/lmdb",
     }
+
+
+@pytest.mark.parametrize("split", ["0", "3", "natman"])
+def test_one_definition_serves_every_split(split: str) -> None:
+    for path in prototxt_dir().rglob("*.prototxt"):
+        definition = read_definition(path)
+        if is_solver(definition):
+            continue
+        spec = parse_name(path.stem, split)
+        assert set_split(definition, split) == bool(spec.target)
+        assert definition == spec.net("mini" if path.parent.name == "mini" else "full"), path
 
 
 def test_missing_data_is_named_with_the_command_that_makes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,6 +114,12 @@ def test_a_transfer_net_takes_the_final_weights_of_its_base(tmp_path: Path) -> N
 )
 def test_default_run_directory(prototxt: str, out: str) -> None:
     assert default_out(Path(prototxt)) == Path(out)
+
+
+def test_run_directories_of_a_split_tell_it() -> None:
+    assert default_out(Path("prototxt/mini/transfer_A3B+.prototxt"), "0") == Path("runs/mini/transfer-ft0A0B_1_3")
+    assert default_out(Path("prototxt/base_B.prototxt"), "natman") == Path("runs/halfnatmanB")
+    assert default_out(Path("lenet.prototxt"), "2") == Path("runs/lenet_2")
 
 
 def test_packaged_definitions_have_short_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

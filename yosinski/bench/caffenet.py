@@ -6,14 +6,15 @@ import statistics
 from dataclasses import asdict, dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from caffe_compat import rng
 from caffe_compat.host_memory import reuse_blobs
 from caffe_compat.net import Net
 from caffe_compat.proto import caffe_pb2, filter_net, read_net
 from yosinski.bench import seconds
-from yosinski.caffenet import DROPPED, FULL, NORMALIZED, POOLED, Conv
+from yosinski.bench.plain import PlainCaffeNet
+from yosinski.caffenet import FULL
 from yosinski.resources import prototxt_dir
 
 SGEMM_SIZE = 2048  # large enough for the product to run at its full rate
@@ -49,7 +50,11 @@ def measure(batch: int = 64, rounds: int = 5) -> CaffeNetTimes:
     """Time ``rounds`` passes of each; weights are the study's fillers', images are noise."""
     reuse_blobs()  # as every solver does; plain torch gains from it too
     net = caffenet(batch)
-    plain, images, labels = PlainCaffeNet(), torch.randn(batch, 3, FULL.crop, FULL.crop), torch.randint(1000, (batch,))
+    plain, images, labels = (
+        PlainCaffeNet(FULL),
+        torch.randn(batch, 3, FULL.crop, FULL.crop),
+        torch.randint(1000, (batch,)),
+    )
     net.blobs["data"].tensor.copy_(images)
     net.blobs["label"].tensor.copy_(labels)
     square = torch.randn(SGEMM_SIZE, SGEMM_SIZE)
@@ -100,36 +105,3 @@ def gflop(net: Net) -> float:
             products = 2 if wiring.bottoms[0] == "data" else 3
             total += 2.0 * products * batch * layer.params[0].numel() * torch.Size(pixels).numel()
     return total / 1e9
-
-
-class PlainCaffeNet(nn.Sequential):
-    """The same net from torch's own modules, as somebody would write it without Caffe in mind."""
-
-    def __init__(self) -> None:
-        channels = FULL.channels
-        modules: list[nn.Module] = []
-        for number, layer in enumerate(FULL.layers, start=1):
-            top = layer.num_output
-            if isinstance(layer, Conv):
-                kernel, stride, pad = layer.kernel_size, layer.stride, layer.pad
-                modules.append(nn.Conv2d(channels, top, kernel, stride, pad, groups=layer.group))
-            else:
-                modules.append(nn.Linear(channels, top))
-            channels = top
-            if number < len(FULL.layers):
-                modules.append(nn.ReLU(inplace=True))
-            if number in POOLED:
-                modules.append(nn.MaxPool2d(3, 2, ceil_mode=True))
-            if number in NORMALIZED:
-                modules.append(nn.LocalResponseNorm(5, 1e-4, 0.75))
-            if number == 5:
-                modules.append(nn.Flatten())
-                channels *= 6 * 6  # pixels of pool5
-            if number in DROPPED:
-                modules.append(nn.Dropout(0.5))
-        super().__init__(*modules)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Scores, batch x 1000, of images, batch x 3 x 227 x 227."""
-        scores: Tensor = super().forward(images)
-        return scores

@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from yosinski.cli.nets import Split
-from yosinski.cli.options import PATH
+from yosinski.cli.options import PATH, Split
 
 ORDER = click.option(
     "--order",

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Any
 
 import click
 
-from yosinski.cli.options import PATH
+from yosinski.cli.options import PATH, split_option
 
-
-class Split(click.ParamType):
-    """A seed, or natman."""
-
-    name = "0|1|2|3|natman"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not re.fullmatch(r"\d{1,9}|natman", value):
-            self.fail(f"{value!r} is neither natman nor a seed such as 0", param, ctx)
-        return str(value)
-
-
-split_option = click.option("--split", type=Split(), help="Halves: by a random seed (the study's: 0 to 3), or natman.")
 mini_option = click.option("--mini", is_flag=True, help="The small net for 28x28 images.")
 
 

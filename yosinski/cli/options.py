@@ -26,6 +26,17 @@ class Device(click.ParamType):
         return str(value)
 
 
+class Split(click.ParamType):
+    """A seed, or natman."""
+
+    name = "0|1|2|3|natman"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not re.fullmatch(r"\d{1,9}|natman", value):
+            self.fail(f"{value!r} is neither natman nor a seed such as 0", param, ctx)
+        return str(value)
+
+
 def model_argument(command: Callable[..., None]) -> Callable[..., None]:
     """A MODEL argument, which may also be given as ``--model``, as the caffe tool has it."""
 
@@ -50,6 +61,7 @@ device_option = click.option(
 compat_option = click.option(
     "--compat", metavar="VERSION[,SWITCH...]", help="1.0, or 2014 for Caffe as the originals had it."
 )
+split_option = click.option("--split", type=Split(), help="Halves: by a random seed (the study's: 0 to 3), or natman.")
 
 
 def find_device(name: str, prefer_cpu: bool = False) -> Any:

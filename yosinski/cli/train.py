@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 
 from caffe_compat.program import INTERRUPTED
-from yosinski.cli.options import PATH, compat_option, device_option, find_device, weights_option
+from yosinski.cli.options import PATH, compat_option, device_option, find_device, split_option, weights_option
 
 
 @click.command()
 @click.argument("prototxt", type=PATH, required=False)
 @click.option("--solver", type=PATH, help="Solver for a net definition; default: solver.prototxt beside it.")
+@split_option
 @weights_option
 @click.option("--snapshot", type=PATH, metavar="FILE", help="A .solverstate to go on from.")
 @click.option("--resume", is_flag=True, help="Go on from the run's newest snapshot as if nothing had happened.")
@@ -28,6 +29,7 @@ from yosinski.cli.options import PATH, compat_option, device_option, find_device
 def train(
     prototxt: Path | None,
     solver: Path | None,
+    split: str | None,
     weights: str | None,
     snapshot: Path | None,
     resume: bool,
@@ -67,6 +69,7 @@ def train(
         seed=seed,
         out=out,
         data_root=data_root,
+        split=split,
         force=force,
         compat=compat,
     )
