@@ -30,9 +30,15 @@ class SPP(Layer):
             self.fail(f"pyramid_height: {self.param.spp_param.pyramid_height}, expected at least 1")
         if len(shapes[0]) != 4:
             self.fail(f"bottom of shape {list(shapes[0])}; expected 4 axes: num, channels, height, width")
+        self._pools: tuple[Shape, list[Pooling]] = ((), [])
 
     def levels(self, shape: Shape) -> list[Pooling]:
-        """The poolings for a bottom of that shape."""
+        """The poolings for a bottom of that shape; made anew for a new shape only, since that takes milliseconds."""
+        if self._pools[0] != shape:
+            self._pools = shape, self._make(shape)
+        return self._pools[1]
+
+    def _make(self, shape: Shape) -> list[Pooling]:
         pools = []
         for level in range(self.param.spp_param.pyramid_height):
             pool = Pooling(self._level(2**level, shape), self.phase, self.where)
