@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from pathlib import Path
 from typing import Any
 
 import lmdb
@@ -24,7 +25,7 @@ class LmdbImages(Dataset[tuple[Tensor, int]]):
 
     def __init__(self, path: str | os.PathLike[str], mean: str | os.PathLike[str], crop: int) -> None:
         self.path, self.crop = os.fspath(path), crop
-        self.mean = np.asarray(read_mean(mean), np.float32)
+        self.mean = np.asarray(read_mean(Path(mean)), np.float32)
         self.transaction: Any = None  # opened by the process that reads, since LMDB does not survive a fork
         with lmdb.open(self.path, readonly=True, lock=False) as database, database.begin() as transaction:
             self.keys = [bytes(key) for key in transaction.cursor().iternext(values=False)]
