@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import MutableSequence
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,18 @@ class LibcRand:
             items[i], items[j] = items[j], items[i]
 
 
-process = LibcRand()  # the one of this process, which all layers share
+_common = LibcRand()
+_process: ContextVar[LibcRand] = ContextVar("rand", default=_common)
+
+
+def process() -> LibcRand:
+    """The one of this process, which all layers share; of nets that train together each has its own."""
+    return _process.get()
+
+
+def begin_anew() -> None:
+    """Let the current ``contextvars.Context`` have one of its own, at the beginning."""
+    _process.set(LibcRand())
 
 
 class RandShare:
@@ -66,6 +78,10 @@ class RandShare:
             return self._aside.popleft()
         self._shares = True
         return self._common.rand()
+
+    def u32(self, n: int) -> NDArray[np.uint32]:
+        """The next ``n`` numbers."""
+        return np.array([self.next_u32() for _ in range(n)], np.uint32)
 
     def get_state(self) -> NDArray[np.uint32]:
         """What is left of its part and, if that is nothing any more, what is common, for ``set_state``."""

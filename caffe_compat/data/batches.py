@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from caffe_compat.data.buffers import BufferPool
 from caffe_compat.data.transform import Placement, Transformer
 
-WORKERS = min(4, os.cpu_count() or 1)  # JPEG decoding is what keeps more than one busy
+WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 Result = TypeVar("Result")
 State = dict[str, Any]  # numbers and arrays; "records": read so far, "rng": the generator of random decisions, or None
@@ -64,12 +64,20 @@ class BatchReader(ABC):
 
     def close(self) -> None:
         """Let go of threads and files."""
-        self._pool.shutdown()
+        self._pool.shutdown(cancel_futures=True)
 
     def _in_parallel(self, work: Callable[..., Result], *arguments: Any) -> list[Result]:
-        """``map`` over the threads, in few large pieces, since handing over costs as much as an image."""
+        """``map`` over the threads."""
+        return results(self._start(work, *arguments))
+
+    def _start(self, work: Callable[..., Result], *arguments: Any) -> list[Future[list[Result]]]:
+        """Begin a ``map`` over the threads, in few large pieces, since handing over costs as much as an image."""
         count = len(arguments[0])
         step = -(-count // WORKERS)
         pieces = [[column[i : i + step] for column in arguments] for i in range(0, count, step)]
-        done = [self._pool.submit(lambda piece: list(map(work, *piece)), piece) for piece in pieces]
-        return [result for future in done for result in future.result()]
+        return [self._pool.submit(lambda piece: list(map(work, *piece)), piece) for piece in pieces]
+
+
+def results(started: list[Future[list[Result]]]) -> list[Result]:
+    """What the pieces of a ``map`` give, in order; waits for them."""
+    return [result for piece in started for result in piece.result()]

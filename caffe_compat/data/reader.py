@@ -4,24 +4,50 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from caffe_compat import glog
-from caffe_compat.data.batches import Batch, BatchReader, State
+from caffe_compat.data.batches import Batch, BatchReader, State, results
 from caffe_compat.data.datum import AS_STORED, Buffer, Record, parse
 from caffe_compat.data.db import Database
-from caffe_compat.data.transform import Transformer
+from caffe_compat.data.transform import Chance, Placement, Transformer
 from caffe_compat.errors import CaffeError
 
 Item = TypeVar("Item")
 
 
+class Filled(NamedTuple):
+    """What a thread knows of an image that it has put into a batch; ``left``: one that the batch is too narrow for."""
+
+    label: int
+    place: Placement
+    left: NDArray | None
+
+
+@dataclass
+class Begun:
+    """A batch that the threads are at work on. ``finished``: down to the mean and scale, not only cut."""
+
+    data: Tensor
+    finished: bool
+    filling: list[Future[list[Filled]]]
+    state: State
+
+
 class ImageReader(BatchReader, Generic[Item]):
-    """Whole images, each transformed by itself, from items that come in the order of delivery."""
+    """Whole images, each transformed by itself, from items that come in the order of delivery.
+
+    The threads have the next batch to go on with while the last ones of a batch are waited for.
+    """
+
+    _next_batch: Begun | CaffeError | None = None
 
     @abstractmethod
     def _next(self) -> Item:
@@ -36,26 +62,53 @@ class ImageReader(BatchReader, Generic[Item]):
         """What is wrong with an item, in one line."""
 
     def read(self) -> Batch:
-        items = [self._next() for _ in range(self.batch_size)]
-        self._records += len(items)
-        loaded = self._in_parallel(self._load, items)
-        images = [image for image, _ in loaded]
-        labels = torch.tensor([label for _, label in loaded], dtype=torch.float32)
-        shape = self._shape(items[0], images[0])
-        for item, image in zip(items, images):
+        batch = self._next_batch or self._begin()
+        self._next_batch = self._begin()
+        if isinstance(batch, CaffeError):
+            raise batch
+        labels, places, left = zip(*results(batch.filling))
+        label = torch.tensor(labels, dtype=torch.float32)
+        if batch.finished:
+            return Batch(batch.data, label, None, batch.state)
+        data = batch.data
+        for i, image in enumerate(left):
+            if image is not None:
+                data = data.float()
+                self.transformer.cut(image, places[i], data[i].numpy())
+        return Batch(data, label, list(places), batch.state)
+
+    def _begin(self) -> Begun | CaffeError:
+        """Decide about the next batch and set the threads to work; an error is for when its turn comes."""
+        try:
+            items = [self._next() for _ in range(self.batch_size)]
+            self._records += len(items)
+            chances = self.transformer.draw(len(items))
+            state = self.state()
+            first = self._load(items[0])
+            shape = self._shape(items[0], first[0])
+        except CaffeError as error:
+            return error
+        if self.device.type == "cpu":
+            data, place = self._buffers.take((len(items), *shape)), self.transformer.apply
+        else:
+            dtype = torch.uint8 if first[0].dtype == np.uint8 else torch.float32
+            data = torch.empty((len(items), *shape), dtype=dtype, pin_memory=torch.cuda.is_available())
+            place = self.transformer.cut
+
+        def fill(item: Item, chance: Chance, out: NDArray) -> Filled:
+            image, label = first if item is items[0] else self._load(item)
             if self._shape(item, image) != shape:
                 raise self._error(
                     item, f"its image gives {list(self._shape(item, image))}, the batch's first {list(shape)}"
                 )
-        places = [self.transformer.draw(image.shape) for image in images]
-        if self.device.type == "cpu":
-            data = self._buffers.take((len(images), *shape))
-            self._in_parallel(self.transformer.apply, images, places, data.numpy())
-            return Batch(data, labels, None, self.state())
-        dtype = torch.float32 if any(image.dtype != np.uint8 for image in images) else torch.uint8
-        data = torch.empty((len(images), *shape), dtype=dtype, pin_memory=torch.cuda.is_available())
-        self._in_parallel(self.transformer.cut, images, places, data.numpy())
-        return Batch(data, labels, places, self.state())
+            at = self.transformer.place(chance, image.shape)
+            if image.dtype != np.uint8 and out.dtype == np.uint8:
+                return Filled(label, at, image)
+            place(image, at, out)
+            return Filled(label, at, None)
+
+        filling = self._start(fill, items, chances, data.numpy())
+        return Begun(data, self.device.type == "cpu", filling, state)
 
     def state(self) -> State:
         generator = self.transformer.rng if self.transformer.random else None

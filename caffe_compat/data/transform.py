@@ -28,6 +28,13 @@ class Placement(NamedTuple):
     left: int
 
 
+class Chance(NamedTuple):
+    """What is left to chance about an image: the mirror, and two random words to place the crop; None: the middle."""
+
+    mirror: bool
+    offsets: tuple[int, int] | None
+
+
 class Transformer:
     """What a TransformationParameter asks for; decisions are drawn per image, in the order of delivery.
 
@@ -73,7 +80,7 @@ class Transformer:
             cropped = self.random_crop or self.random_first
             self.rng = RandShare(self.compat.rand, batch_size * (2 * bool(cropped) + self.mirror))
         else:
-            self.rng = rng.Rng(rng.main().next_u32())
+            self.rng = rng.Rng(rng.next_data_seed())
 
     def load_rng(self, place: Any) -> None:
         """Go on from a state of the generator. CaffeError if it is none."""
@@ -94,32 +101,37 @@ class Transformer:
             )
         return (channels, self.crop, self.crop) if self.crop else (channels, height, width)
 
-    def draw(self, image: Sequence[int]) -> Placement:
-        """Decide about the next image, of the given shape."""
-        if self.compat.unseeded_rand:
-            top, left = self._offsets(image)
-            return Placement(self._flip(), top, left)
-        mirror = self._flip()
-        return Placement(mirror, *self._offsets(image))
+    def draw(self, count: int) -> list[Chance]:
+        """Decide about the next images, as far as their sizes need not be known."""
+        cropped = count if self.random_crop else min(count, self.random_first)
+        self.random_first = max(0, self.random_first - count)
+        needed = 2 * cropped + self.mirror * count
+        words = iter(self._words(needed) if needed else [])
+        chances = []
+        for i in range(count):
+            if self.compat.unseeded_rand:  # the crop first
+                offsets = (next(words), next(words)) if i < cropped else None
+                chances.append(Chance(self.mirror and next(words) % 2 == 1, offsets))
+            else:
+                mirror = self.mirror and next(words) % 2 == 1
+                chances.append(Chance(mirror, (next(words), next(words)) if i < cropped else None))
+        return chances
 
-    def _flip(self) -> bool:
-        return self.mirror and self._random(2) == 1
-
-    def _offsets(self, image: Sequence[int]) -> tuple[int, int]:
-        """First row and column of the crop."""
+    def place(self, chance: Chance, image: Sequence[int]) -> Placement:
+        """What was decided about an image, now that its shape is known."""
         if not self.crop:
-            return 0, 0
+            return Placement(chance.mirror, 0, 0)
         down, right = image[1] - self.crop, image[2] - self.crop
-        if not self.random_crop and not self.random_first:
-            return down // 2, right // 2
-        self.random_first = max(0, self.random_first - 1)
+        if chance.offsets is None:
+            return Placement(chance.mirror, down // 2, right // 2)
+        top, left = chance.offsets
         if self.compat.crop_below_margin:
-            return self._random(max(1, down)), self._random(max(1, right))
-        return self._random(down + 1), self._random(right + 1)
+            return Placement(chance.mirror, top % max(1, down), left % max(1, right))
+        return Placement(chance.mirror, top % (down + 1), left % (right + 1))
 
-    def _random(self, n: int) -> int:
+    def _words(self, count: int) -> list[int]:
         assert self.rng is not None
-        return self.rng.next_u32() % n
+        return self.rng.u32(count).tolist()
 
     def cut(self, image: NDArray, at: Placement, out: NDArray) -> None:
         """Copy the placed part of the image into ``out``, which is contiguous."""

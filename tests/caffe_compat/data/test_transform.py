@@ -84,9 +84,9 @@ def test_decisions_come_from_the_own_generator_in_caffes_order() -> None:
     transform.init_rng()
     seed = caffe_rng.Rng(5).next_u32()
     words = caffe_rng.Rng(seed)
-    for _ in range(20):
+    for chance in transform.draw(13) + transform.draw(7):
         mirror, top, left = words.next_u32() % 2 == 1, words.next_u32() % 6, words.next_u32() % 8
-        assert transform.draw(SHAPE) == Placement(mirror, top, left)
+        assert transform.place(chance, SHAPE) == Placement(mirror, top, left)
 
 
 def test_a_crop_as_large_as_the_image_still_draws() -> None:
@@ -95,7 +95,7 @@ def test_a_crop_as_large_as_the_image_still_draws() -> None:
     assert transform.rng is not None
     before = caffe_rng.Rng(0)
     before.set_state(transform.rng.get_state())
-    assert transform.draw((3, 9, 9)) == Placement(False, 0, 0)
+    assert transform.place(transform.draw(1)[0], (3, 9, 9)) == Placement(False, 0, 0)
     before.u32(2)
     assert transform.rng.next_u32() == before.next_u32()
 
@@ -106,7 +106,7 @@ def test_no_generator_where_nothing_is_random() -> None:
     transform.init_rng()
     assert transform.rng is None
     assert caffe_rng.rng_next_u32() == caffe_rng.Rng(5).next_u32()
-    assert transform.draw((3, 9, 12)) == Placement(False, 2, 4)
+    assert transform.place(transform.draw(1)[0], (3, 9, 12)) == Placement(False, 2, 4)
 
 
 def test_decoding_mode() -> None:
