@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -46,12 +47,13 @@ class Compat:
 
 
 SWITCHES = tuple(f.name for f in fields(Compat) if f.name != "rand")
-_active: list[Compat] = [Compat()]
+CAFFE_1_0 = Compat()
+_active: ContextVar[Compat] = ContextVar("compat", default=CAFFE_1_0)
 
 
 def active() -> Compat:
     """The switches in force."""
-    return _active[-1]
+    return _active.get()
 
 
 def parse(words: str) -> Compat:
@@ -77,8 +79,8 @@ def use(compat: str | Compat) -> Iterator[Compat]:
     """Put switches in force for nets and solvers built inside; the unseeded rand() begins anew."""
     chosen = parse(compat) if isinstance(compat, str) else compat
     chosen = replace(chosen, rand=LibcRand())
-    _active.append(chosen)
+    token = _active.set(chosen)
     try:
         yield chosen
     finally:
-        _active.pop()
+        _active.reset(token)

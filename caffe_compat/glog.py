@@ -1,13 +1,15 @@
 """Log lines as Caffe's glog prints them, so that Caffe's own log parsers read ours.
 
-Everything goes through the standard logger ``caffe``; nothing is printed until ``attach`` gives it a place. Each line
-names the place in Caffe's sources that prints it there (``solver.cpp:239``), since parsers look for that too.
+Everything goes through the standard logger ``caffe``; nothing is printed until ``attach`` gives it a place. What is
+attached behind a ``separate`` gets the lines of that ``contextvars.Context`` only. Each line names the place in Caffe's
+sources that prints it there (``solver.cpp:239``), since parsers look for that too.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO
@@ -21,15 +23,25 @@ SEVERITY = {"I": logging.INFO, "W": logging.WARNING, "E": logging.ERROR, "F": lo
 LETTER = {level: letter for letter, level in SEVERITY.items()}
 
 
+_log: ContextVar[object | None] = ContextVar("log", default=None)
+
+
 class GlogFormatter(logging.Formatter):
-    """``I20170418 09:25:14.225340 32116 solver.cpp:239] Iteration 0, loss = 1.2``: date, local time, thread id."""
+    """``I20170418 09:25:14.225340 32116 solver.cpp:239] Iteration 0, loss = 1.2``: date, local time, thread id.
+
+    ``before`` comes in front of all that.
+    """
+
+    def __init__(self, before: str = "") -> None:
+        super().__init__()
+        self.before = before
 
     def format(self, record: logging.LogRecord) -> str:
         """The line; a message of several lines gets the prefix once, as in glog."""
         time = datetime.fromtimestamp(record.created).strftime("%Y%m%d %H:%M:%S.%f")
         where = getattr(record, "where", f"{record.filename}:{record.lineno}")
         letter = LETTER.get(record.levelno, record.levelname[0])
-        return f"{letter}{time} {threading.get_native_id():5d} {where}] {record.getMessage()}"
+        return f"{self.before}{letter}{time} {threading.get_native_id():5d} {where}] {record.getMessage()}"
 
 
 def enabled() -> bool:
@@ -63,15 +75,30 @@ def fatal(where: str, message: str) -> None:
     log("F", where, message)
 
 
-def attach(target: TextIO | str | Path, level: int = logging.INFO) -> logging.Handler:
-    """Send log lines to an open stream, or append them to a file; returns what ``detach`` takes."""
+def separate() -> None:
+    """From now on the lines of the current ``contextvars.Context`` are a log of their own."""
+    _log.set(object())
+
+
+def attach(target: TextIO | str | Path, level: int = logging.INFO, before: str = "") -> logging.Handler:
+    """Send log lines to an open stream, or append them to a file; returns what ``detach`` takes.
+
+    ``before``: what each line begins with.
+    """
     handler: logging.Handler
     if isinstance(target, (str, Path)):
         handler = logging.FileHandler(target, encoding="utf-8")
     else:
         handler = logging.StreamHandler(target)
-    handler.setFormatter(GlogFormatter())
+    handler.setFormatter(GlogFormatter(before))
     handler.setLevel(level)
+    return listen(handler)
+
+
+def listen(handler: logging.Handler) -> logging.Handler:
+    """Send log lines to a handler; if the context is separate, only its own. Returns what ``detach`` takes."""
+    if (mine := _log.get()) is not None:
+        handler.addFilter(lambda record: _log.get() is mine)
     logger.addHandler(handler)
     return handler
 

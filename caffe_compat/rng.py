@@ -1,14 +1,14 @@
 """The random streams CPU Caffe draws from: Boost's distributions over MT19937, equal to Caffe's to the bit.
 
-Each thread has one main generator, which fillers, dropout and the seeds of the data layers share in the order the code
-runs. Data layers own further ones. Nothing here needs torch.
+Each thread, and each ``contextvars.Context`` that seeds one, has a main generator, which fillers, dropout and the seeds
+of the data layers share in the order the code runs. Data layers own further ones. Nothing here needs torch.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import MutableSequence
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -150,21 +150,38 @@ class Rng:
         self._before = self._twister.get_state(legacy=False)
 
 
-_threads = threading.local()
+_main: ContextVar[Rng] = ContextVar("main")
+_data: ContextVar[Rng | None] = ContextVar("data", default=None)
 
 
 def set_random_seed(seed: int) -> None:
     """``Caffe::set_random_seed``: a fresh main generator for the calling thread, seeded with the low 32 bits."""
-    _threads.main = Rng(seed)
+    _main.set(Rng(seed))
+
+
+def set_data_seed(seed: int | None) -> None:
+    """From now on data layers are seeded from a generator of this seed; None: from the main one, as in Caffe."""
+    _data.set(None if seed is None else Rng(seed))
 
 
 def main() -> Rng:
     """The main generator of the calling thread. Unless it was seeded, its seed comes from the system's entropy."""
-    if not hasattr(_threads, "main"):
+    found = _main.get(None)
+    if found is None:
         set_random_seed(int.from_bytes(os.urandom(4), "little"))
-    return _threads.main
+        return _main.get()
+    return found
 
 
 def rng_next_u32() -> int:
-    """``caffe_rng_rand``: the next word of the calling thread's main generator. Data layers seed theirs with it."""
+    """``caffe_rng_rand``: the next word of the calling thread's main generator."""
     return main().next_u32()
+
+
+def next_data_seed() -> int:
+    """The seed of a data layer's generator: the main generator's next word, or the data seed's, and then that is lost.
+
+    So with and without a data seed fillers and dropout get the same numbers.
+    """
+    word, data = main().next_u32(), _data.get()
+    return data.next_u32() if data else word

@@ -59,18 +59,19 @@ class Scores(logging.Handler):
 @contextmanager
 def listening() -> Iterator[Scores]:
     """A ``Scores`` that follows the log within this context."""
+    from caffe_compat import glog
+
     scores = Scores()
-    logger = logging.getLogger("caffe")
-    logger.addHandler(scores)
+    glog.listen(scores)
     try:
         yield scores
     finally:
-        logger.removeHandler(scores)
+        glog.detach(scores)
 
 
 @contextmanager
-def bar(solver: Any, scores: Scores, title: str) -> Iterator[None]:
-    """A progress bar on stderr for a solver that runs within this context."""
+def bars() -> Iterator[Callable[[Any, Scores, str], None]]:
+    """Gives what to call with a solver, its scores and a title, for a progress bar on stderr within this context."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -81,22 +82,28 @@ def bar(solver: Any, scores: Scores, title: str) -> Iterator[None]:
         TextColumn("{task.fields[numbers]}"),
         TimeRemainingColumn(),
     ]
-    batch = images_per_iteration(solver)
     with Progress(*columns, console=Console(file=sys.stderr), transient=True, auto_refresh=False) as progress:
-        task = progress.add_task(title, total=solver.param.max_iter, completed=solver.iter, numbers="")
-        began, first, shown = time.perf_counter(), solver.iter, 0.0
+        shown = 0.0
 
-        def show() -> None:
-            nonlocal shown
-            now = time.perf_counter()
-            if now - shown < REFRESH_S:
-                return
-            shown = now
-            speed = (solver.iter - first) * batch / (now - began)
-            progress.update(task, completed=solver.iter, numbers=numbers(scores, speed), refresh=True)
+        def add(solver: Any, scores: Scores, title: str) -> None:
+            task = progress.add_task(title, total=solver.param.max_iter, completed=solver.iter, numbers="")
+            began, first, batch = time.perf_counter(), solver.iter, images_per_iteration(solver)
+            mine = 0.0
 
-        solver.add_callback(show, lambda: None)
-        yield
+            def show() -> None:
+                nonlocal shown, mine
+                now = time.perf_counter()
+                if now - mine < REFRESH_S:
+                    return
+                mine = now
+                speed = (solver.iter - first) * batch / (now - began)
+                refresh = now - shown >= REFRESH_S
+                progress.update(task, completed=solver.iter, numbers=numbers(scores, speed), refresh=refresh)
+                shown = now if refresh else shown
+
+            solver.add_callback(show, lambda: None)
+
+        yield add
 
 
 def numbers(scores: Scores, speed: float) -> str:

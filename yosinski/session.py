@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextvars
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from caffe_compat.solver import Solver
+    from caffe_compat.solver.pauses import Pauses
     from yosinski.training import Training
 
 
@@ -27,56 +32,103 @@ def prune(training: Training, iteration: int, keep: int) -> None:
         training.run.prune(keep)
 
 
-def train(training: Training, device: Any, *, quiet: bool = False, keep: int | None = None) -> Outcome:
-    """Train in the run directory, with exact snapshots; Ctrl-C stops it with one, a hangup just writes one.
+class Session:
+    """The training of one net in its run directory, with exact snapshots.
 
     Args:
         device: a torch.device.
-        quiet: nothing on stderr; otherwise a bar if that is a terminal, Caffe's log lines if not.
         keep: remove all but so many of the newest snapshots; None: keep all.
+        bar: what ``progress.bars`` gives; None: no bar.
+        log_before: print Caffe's log lines to stderr, too, each behind this; None: do not.
+    """
+
+    def __init__(
+        self,
+        training: Training,
+        device: Any,
+        *,
+        keep: int | None = None,
+        bar: Callable[..., None] | None = None,
+        log_before: str | None = None,
+    ) -> None:
+        self.training, self.device, self.keep, self.bar, self.log_before = training, device, keep, bar, log_before
+        self.solver: Solver | None = None
+
+    def request(self, action: str) -> None:
+        """Pass a request on to the solver. KeyboardInterrupt if there is nothing yet to stop."""
+        if self.solver is not None:
+            self.solver.request(action)
+        elif action == "stop":
+            raise KeyboardInterrupt
+
+    def work(self) -> Pauses[Outcome]:
+        """All of it, in a ``contextvars.Context`` of its own. Pauses once all is ready, then as the solver does.
+
+        Raises:
+            CaffeError: see ``Training.opened`` and ``Solver``.
+        """
+        import torch
+
+        from caffe_compat import glog, rng
+        from caffe_compat.compat import use
+        from caffe_compat.solver import Solver
+        from yosinski import progress
+        from yosinski.cli.options import say_device
+        from yosinski.run_dir import describe_file
+
+        training, keep = self.training, self.keep
+        with training.opened(str(self.device)) as run, ExitStack() as stack:
+            if self.device.type == "cuda":
+                torch.backends.cudnn.deterministic = True  # else no two runs are the same, let alone a resumed one
+            if self.log_before is not None:
+                stack.callback(glog.detach, glog.attach(sys.stderr, before=self.log_before))
+            scores = stack.enter_context(progress.listening())
+            say_device(self.device, 197, 204)
+            stack.enter_context(use(training.compat))
+            rng.set_data_seed(training.data_seed)
+            solver = Solver(training.param, net_class=training.build_net, device=self.device, exact=True)
+            if keep:
+                stack.callback(run.prune, keep)
+                solver.add_callback(lambda: prune(training, solver.iter, keep), lambda: None)
+            if training.state:
+                glog.info("caffe.cpp:235", f"Resuming from {training.state}")
+                solver.restore(training.state, exact=training.exact)
+            self.solver = solver
+            yield
+            glog.info("caffe.cpp:239", "Starting Optimization")
+            if self.bar is not None:
+                self.bar(solver, scores, run.name)
+            yield from solver.solving()
+            glog.info("caffe.cpp:250", "Optimization Done.")
+            finished = solver.iter >= training.param.max_iter
+            weights = run.newest_weights()
+            run.end(
+                "finished" if finished else "interrupted",
+                solver.iter,
+                tested_at=scores.tested_at,
+                scores=scores.test,
+                weights=describe_file(weights) if weights else None,
+            )
+        return Outcome(solver.iter, finished, scores.top1 if scores.tested_at > 0 else None, scores.tested_at)
+
+
+def train(training: Training, device: Any, *, quiet: bool = False, keep: int | None = None) -> Outcome:
+    """Train one net; Ctrl-C stops it with a snapshot, a hangup just writes one.
+
+    Args:
+        device, keep: as of ``Session``.
+        quiet: nothing on stderr; otherwise a bar if that is a terminal, Caffe's log lines if not.
 
     Raises:
-        CaffeError: see ``Training.opened`` and ``Solver``.
+        CaffeError: see ``Session.work``.
     """
-    import torch
-
-    from caffe_compat import glog
-    from caffe_compat.compat import use
-    from caffe_compat.solver import Solver
+    from caffe_compat.solver.pauses import finish
     from caffe_compat.solver.signals import handle_signals
     from yosinski import progress
-    from yosinski.cli.options import say_device
-    from yosinski.run_dir import describe_file
 
-    with training.opened(str(device)) as run, ExitStack() as stack:
-        if device.type == "cuda":
-            torch.backends.cudnn.deterministic = True  # otherwise no two runs are the same, let alone a resumed one
+    with ExitStack() as stack:
         terminal = sys.stderr.isatty()
-        if not terminal and not quiet:
-            stack.callback(glog.detach, glog.attach(sys.stderr))
-        scores = stack.enter_context(progress.listening())
-        say_device(device, 197, 204)
-        stack.enter_context(use(training.compat))
-        solver = Solver(training.param, net_class=training.build_net, device=device, exact=True)
-        stack.enter_context(handle_signals(solver))
-        if keep:
-            stack.callback(run.prune, keep)
-            solver.add_callback(lambda: prune(training, solver.iter, keep), lambda: None)
-        if training.state:
-            glog.info("caffe.cpp:235", f"Resuming from {training.state}")
-            solver.restore(training.state, exact=training.exact)
-        glog.info("caffe.cpp:239", "Starting Optimization")
-        if terminal and not quiet:
-            stack.enter_context(progress.bar(solver, scores, run.name))
-        solver.solve()
-        glog.info("caffe.cpp:250", "Optimization Done.")
-        finished = solver.iter >= training.param.max_iter
-        weights = run.newest_weights()
-        run.end(
-            "finished" if finished else "interrupted",
-            solver.iter,
-            tested_at=scores.tested_at,
-            scores=scores.test,
-            weights=describe_file(weights) if weights else None,
-        )
-    return Outcome(solver.iter, finished, scores.top1 if scores.tested_at > 0 else None, scores.tested_at)
+        bar = stack.enter_context(progress.bars()) if terminal and not quiet else None
+        session = Session(training, device, keep=keep, bar=bar, log_before=None if terminal or quiet else "")
+        stack.enter_context(handle_signals(session))
+        return contextvars.copy_context().run(finish, session.work())

@@ -27,7 +27,8 @@ NET_FIELDS = ("net", "train_net", "test_net")  # those of a SolverParameter that
 class Wish:
     """What the user asks for; None where the definitions decide.
 
-    ``as_caffe``: resume as Caffe did, not exactly. ``split``: which halves A and B stand for.
+    ``as_caffe``: resume as Caffe did, not exactly. ``split``: which halves A and B stand for. ``data_seed``: of the
+    data layers' random decisions.
     """
 
     prototxt: Path
@@ -38,6 +39,7 @@ class Wish:
     as_caffe: bool = False
     max_iter: int | None = None
     seed: int | None = None
+    data_seed: int | None = None
     out: Path | None = None
     data_root: Path | None = None
     split: str | None = None
@@ -54,6 +56,7 @@ class Training:
         nets: the net definitions by the path that the solver names them by, as they will be used.
         state: the .solverstate to go on from, or None.
         exact: whether to go on from it to the bit; a snapshot that the user names may be Caffe's own.
+        data_seed: what the data layers are seeded with, None: as in Caffe by the main generator.
 
     Raises:
         CaffeError: a definition is wrong, or data, mean, weights or snapshot are missing, or definitions or data have
@@ -104,7 +107,11 @@ class Training:
             unchanged.check(self.run, self.param, self.nets, self.inputs())
         self.wish = wish
         # What a run was begun with it goes on with.
-        self.compat = compat.parse(wish.compat or self.run.meta.get("compat", "1.0"))
+        begun = self.run.meta
+        self.compat = compat.parse(wish.compat or begun.get("compat", "1.0"))
+        self.data_seed = wish.data_seed if self.state is None else begun.get("data_seed")
+        if self.state is not None and wish.data_seed not in (None, self.data_seed):
+            raise CaffeError(f"--data-seed {wish.data_seed}: {self.run.path} was begun with {self.data_seed}")
 
     @property
     def wants_cpu(self) -> bool:
@@ -156,6 +163,7 @@ class Training:
             run.begin(
                 device=device,
                 seed=self.param.random_seed if self.param.random_seed >= 0 else None,
+                data_seed=self.data_seed,
                 max_iter=self.param.max_iter,
                 compat=str(self.compat),
                 files=self.files(),

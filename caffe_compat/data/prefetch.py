@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextvars
 import itertools
 import os
 import threading
@@ -32,7 +33,8 @@ class Prefetcher(Generic[Item]):
         stop = threading.Event()
         # The thread gets no reference to self, which would keep it from ever being collected.
         arguments = (produce, self._ready, self._room, stop)
-        self._thread = threading.Thread(target=_run, args=arguments, name="prefetch", daemon=True)
+        run = contextvars.copy_context().run  # so that its log lines go where its maker's do
+        self._thread = threading.Thread(target=run, args=(_run, *arguments), name="prefetch", daemon=True)
         self._stop = weakref.finalize(self, _tell_to_stop, self._owner, self._room, stop)
         _threads[self._thread] = (self._owner, self._room, stop)
         self._thread.start()

@@ -42,10 +42,10 @@ class ImageData(PrefetchingLayer):
         assert isinstance(reader, ImageListReader)
         if self.settings.shuffle:
             glog.info("image_data_layer.cpp:53", "Shuffling data")
-            reader.shuffle(rng.main().next_u32())
+            reader.shuffle(rng.next_data_seed())
         glog.info("image_data_layer.cpp:63", f"A total of {len(reader)} images.")
         if self.settings.rand_skip:
-            skip = rng.main().next_u32() % self.settings.rand_skip
+            skip = rng.next_data_seed() % self.settings.rand_skip
             glog.info("image_data_layer.cpp:70", f"Skipping first {skip} data points.")
             if skip >= len(reader):
                 raise CaffeError(

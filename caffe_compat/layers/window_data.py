@@ -49,4 +49,4 @@ class WindowData(PrefetchingLayer):
 
     def begin(self, reader: BatchReader) -> None:
         assert isinstance(reader, WindowReader)
-        reader.seed(rng.main().next_u32())
+        reader.seed(rng.next_data_seed())

@@ -50,7 +50,7 @@ def capture(solver: Solver) -> State:
     return {
         "nets": [[[layer.name, layer.data_state()] for layer in _remembering(net)] for net in _nets(solver)],
         "main": rng.main().get_state(),
-        "rand": libc_rand.process.get_state(),
+        "rand": libc_rand.process().get_state(),
         "device": device.type,
         "generator": torch.cuda.get_rng_state(device).numpy() if device.type == "cuda" else None,
         "threads": torch.get_num_threads(),
@@ -123,7 +123,7 @@ def apply(solver: Solver, facts: State, path: Path) -> None:
     for net, states in zip(nets, facts["nets"]):
         for layer, (_, state) in zip(_remembering(net), states):
             layer.load_data_state(state)
-    libc_rand.process.set_state(facts["rand"])
+    libc_rand.process().set_state(facts["rand"])
     rng.main().set_state(facts["main"])
     if facts["generator"] is not None:
         torch.cuda.set_rng_state(torch.from_numpy(facts["generator"]), device)

@@ -21,13 +21,17 @@ from caffe_compat.proto.text import format as format_text
 from caffe_compat.solver import display, exact_state, nets, snapshot
 from caffe_compat.solver.loss import SmoothedLoss
 from caffe_compat.solver.optimizer import Optimizer
-from caffe_compat.solver.testing import run_test
+from caffe_compat.solver.pauses import Pauses, finish
+from caffe_compat.solver.testing import scoring
 
 ACTIONS = ("stop", "snapshot")
 
 
 class Solver:
     """Trains a net as Caffe 1.0 does: same order of events, same arithmetic, same files, same log.
+
+    What takes long comes in two forms: ``solve`` and ``step`` do it all, ``solving`` and ``stepping`` pause after each
+    iteration and each batch of a test, so that several solvers can train in turn.
 
     Args:
         param: a solver prototxt, or a SolverParameter.
@@ -94,12 +98,20 @@ class Solver:
 
     def solve(self, resume_file: str | os.PathLike[str] | None = None) -> None:
         """Train up to max_iter, then show the loss of one more batch and test, where the last iteration is due."""
+        finish(self.solving(resume_file))
+
+    def step(self, iterations: int) -> None:
+        """Train for a number of iterations, with the tests, lines and snapshots that fall due."""
+        finish(self.stepping(iterations))
+
+    def solving(self, resume_file: str | os.PathLike[str] | None = None) -> Pauses[None]:
+        """``solve``, with pauses."""
         glog.info("solver.cpp:289", f"Solving {self.net.name}")
         glog.info("solver.cpp:290", f"Learning Rate Policy: {self.param.lr_policy}")
         if resume_file is not None:
             glog.info("solver.cpp:296", f"Restoring previous solver status from {os.fspath(resume_file)}")
             self.restore(resume_file)
-        self.step(self.param.max_iter - self.iter)
+        yield from self.stepping(self.param.max_iter - self.iter)
         if self.param.snapshot_after_train and not self._due(self.param.snapshot):
             self.snapshot()
         if self._stopped:
@@ -109,11 +121,11 @@ class Solver:
             self.smoothed.add(self.net.forward_layers())
             glog.info("solver.cpp:327", f"Iteration {self.iter}, loss = {self.smoothed.value:g}")
         if self._due(self.param.test_interval):
-            self.test_all()
+            yield from self._testing_all()
         glog.info("solver.cpp:332", "Optimization Done.")
 
-    def step(self, iterations: int) -> None:
-        """Train for a number of iterations, with the tests, lines and snapshots that fall due."""
+    def stepping(self, iterations: int) -> Pauses[None]:
+        """``step``, with pauses."""
         param = self.param
         if not self._exactly:
             self.smoothed = SmoothedLoss(param.average_loss)
@@ -126,7 +138,7 @@ class Solver:
             if self.iter == 0 and self.compat.snapshot_at_0 and not self._restored:
                 self.snapshot()
             if self._due(param.test_interval) and (self.iter or self._tests_at_0):
-                self.test_all()
+                yield from self._testing_all()
                 if self._stopped:
                     return
             for on_start, _ in self._callbacks:
@@ -144,6 +156,7 @@ class Solver:
             if request == "stop":
                 self._stopped = True
                 return
+            yield
 
     def _due(self, interval: int) -> bool:
         """Whether something done every so many iterations falls on this one; an interval of 0 means never."""
@@ -198,11 +211,14 @@ class Solver:
 
     def test_all(self) -> None:
         """Test every test net with the current weights and print its outputs."""
+        finish(self._testing_all())
+
+    def _testing_all(self) -> Pauses[None]:
         self._stopped = False
         self._before_test = exact_state.capture(self) if self.exact else None
         for i in range(len(self.test_nets)):
             if not self._stopped:
-                self._test(i)
+                yield from self._testing(i)
         if not self._stopped:
             self._before_test = None
 
@@ -210,14 +226,14 @@ class Solver:
     def _tests_at_0(self) -> bool:
         return bool(self.param.test_initialization) and not self.compat.no_test_at_0
 
-    def _test(self, index: int) -> None:
+    def _testing(self, index: int) -> Pauses[None]:
         if self.compat.log_2014:
             glog.info("solver.cpp:96", f"Iteration {self.iter}, Testing net")
         else:
             glog.info("solver.cpp:347", f"Iteration {self.iter}, Testing net (#{index})")
         net = self.test_nets[index]
         net.share_with(self.net)
-        scores = run_test(net, self.param.test_iter[index], self._interrupted)
+        scores = yield from scoring(net, self.param.test_iter[index], self._interrupted)
         if scores is None:
             glog.info("solver.cpp:396", "Test interrupted.")
             return

@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from caffe_compat.solver.pauses import Pauses
+
 
 @dataclass
 class Scores:
@@ -17,8 +19,8 @@ class Scores:
     outputs: dict[str, Tensor]  # output blobs by name
 
 
-def run_test(net: Any, batches: int, interrupted: Callable[[], bool]) -> Scores | None:
-    """Run ``batches`` forward passes; None if ``interrupted()`` says so before one of them."""
+def scoring(net: Any, batches: int, interrupted: Callable[[], bool]) -> Pauses[Scores | None]:
+    """Run ``batches`` forward passes, and pause after each; None if ``interrupted()`` says so before one of them."""
     loss: Any = 0.0
     sums: dict[str, Tensor] = {}
     for _ in range(batches):
@@ -27,4 +29,5 @@ def run_test(net: Any, batches: int, interrupted: Callable[[], bool]) -> Scores 
         loss = loss + net.forward_layers()
         for name, blob in net.output_blobs.items():
             sums[name] = sums[name] + blob.tensor if name in sums else blob.tensor.clone()
+        yield
     return Scores(loss / max(batches, 1), {name: total / batches for name, total in sums.items()})

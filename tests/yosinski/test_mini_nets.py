@@ -10,7 +10,8 @@ import pytest
 from caffe_compat.net import Net
 from caffe_compat.proto import caffe_pb2, read_solver
 from caffe_compat.solver import Solver
-from caffe_compat.solver.testing import run_test
+from caffe_compat.solver.pauses import finish
+from caffe_compat.solver.testing import scoring
 from yosinski.demo_data import write_demo_data
 from yosinski.net_names import parse_name
 from yosinski.networks import write_nets
@@ -55,7 +56,7 @@ def test_base_learns(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(base)
     net = Net("prototxt/mini/base_A.prototxt", caffe_pb2.TEST)
     net.copy_from("base_A_iter_150.caffemodel")
-    scores = run_test(net, 10, lambda: False)
+    scores = finish(scoring(net, 10, lambda: False))
     assert scores is not None
     assert float(scores.outputs["accuracy"]) > 0.75  # chance is 0.2
     assert float(scores.outputs["loss"]) < 0.8  # and ln 5 = 1.6

@@ -10,6 +10,8 @@ import click
 from caffe_compat.program import INTERRUPTED
 from yosinski.cli.options import PATH, compat_option, device_option, find_device, split_option, weights_option
 
+SEED = click.IntRange(min=0, max=2**32 - 1)
+
 
 @click.command()
 @click.argument("prototxt", type=PATH, required=False)
@@ -21,7 +23,8 @@ from yosinski.cli.options import PATH, compat_option, device_option, find_device
 @click.option("--resume-as-caffe", is_flag=True, help="Go on from it with the data at their beginning, as Caffe does.")
 @device_option
 @click.option("--max-iter", type=click.IntRange(min=0), help="Instead of the solver's max_iter.")
-@click.option("--seed", type=click.IntRange(min=0, max=2**32 - 1), help="Instead of the solver's random_seed.")
+@click.option("--seed", type=SEED, help="Instead of the solver's random_seed.")
+@click.option("--data-seed", type=SEED, help="Of crops and mirrors alone; else they follow from the seed, too.")
 @click.option("--out", type=PATH, metavar="DIR", help="The run directory.  [default: runs/NAME]")
 @click.option("--data-root", type=PATH, metavar="DIR", help="Goes in front of relative data and mean paths.")
 @compat_option
@@ -37,6 +40,7 @@ def train(
     device: str,
     max_iter: int | None,
     seed: int | None,
+    data_seed: int | None,
     out: Path | None,
     data_root: Path | None,
     compat: str | None,
@@ -67,6 +71,7 @@ def train(
         as_caffe=resume_as_caffe,
         max_iter=max_iter,
         seed=seed,
+        data_seed=data_seed,
         out=out,
         data_root=data_root,
         split=split,

@@ -35,9 +35,12 @@ def driver_gone() -> bool:
 
 def follow_driver(then: Callable[[], None] = lambda: os._exit(1)) -> None:
     """Call ``then`` in a thread once the driver is gone; by default the process ends at once."""
+    driver = os.environ.get(VARIABLE)
+    if driver is None:
+        return
 
     def watch() -> None:
-        while not driver_gone():
+        while alive(driver):
             time.sleep(EVERY_S)
         then()
 
