@@ -42,7 +42,7 @@ class HDF5Data(Layer):
             self.fail(f"Must have at least 1 HDF5 filename listed in {param.source!r}")
         self.shuffle, self.batch_size = param.shuffle, param.batch_size
         if self.shuffle:
-            libc_rand.process.shuffle(self.files)
+            libc_rand.process().shuffle(self.files)
         self.file = self.row = 0
         self.rows: list[int] = []  # of the file at hand, in the order of delivery
         self.arrays: list[np.ndarray] = []
@@ -81,11 +81,11 @@ class HDF5Data(Layer):
         if len(self.files) > 1:
             self.file = (self.file + 1) % len(self.files)
             if self.file == 0 and self.shuffle:
-                libc_rand.process.shuffle(self.files)
+                libc_rand.process().shuffle(self.files)
             self._load(self.files[self.file])
         self.row = 0
         if self.shuffle:
-            libc_rand.process.shuffle(self.rows)
+            libc_rand.process().shuffle(self.rows)
 
     def _load(self, path: str) -> None:
         import h5py
@@ -105,7 +105,7 @@ class HDF5Data(Layer):
                 )
         self.arrays, self.rows = arrays, list(range(lengths[0]))
         if self.shuffle:
-            libc_rand.process.shuffle(self.rows)
+            libc_rand.process().shuffle(self.rows)
 
     def _dataset(self, file: Any, path: str, name: str) -> np.ndarray:
         dataset = file.get(name)
