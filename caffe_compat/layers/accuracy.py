@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from caffe_compat import parallel
 from caffe_compat.layers.base import NEEDS_LABELS, Layer, Shape
 from caffe_compat.layers.labels import class_indices
 from caffe_compat.layers.multinomial_logistic_loss import LOG_THRESHOLD
@@ -61,13 +62,15 @@ class Accuracy(Layer):
         right = ((scores >= true).sum(self.along, keepdim=True) <= self.param.accuracy_param.top_k).to(scores.dtype)
         counted = torch.ones_like(right) if valid is None else valid.view(right.shape).to(scores.dtype)
         right = right * counted
-        overall = right.sum() / counted.sum()
+        # With several processes labels to ignore, and classes, may be unevenly spread over the parts of a batch.
+        whole = parallel.world().sum if valid is not None or len(self.param.top) > 1 else lambda part: part
+        overall = whole(right.sum()) / whole(counted.sum())
         if len(self.param.top) == 1:
             return overall
         bins = index.flatten()
         hits = scores.new_zeros(classes).index_add(0, bins, right.flatten())
         seen = scores.new_zeros(classes).index_add(0, bins, counted.flatten())
-        return overall, hits / seen.clamp_min(1)
+        return overall, whole(hits) / whole(seen).clamp_min(1)
 
     def _of_two(self, scores: Tensor, index: Tensor) -> Tensor:
         """Accuracy and log loss; scores that are no probabilities, which Caffe took for them, become such here."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from caffe_compat import parallel
 from caffe_compat.layers.base import Gradients, Need, NeuronLayer, Shape
 from caffe_compat.layers.registry import register
 from caffe_compat.proto import caffe_pb2
@@ -22,7 +23,8 @@ class BatchNorm(NeuronLayer):
 
     Three parameters hold statistics: mean (channels,), variance (channels,), and a factor (1,) by which both have to be
     divided, because TRAIN adds to all three, weighing the old by ``moving_average_fraction``. TEST, or
-    ``use_global_stats``, uses the stored ones. They are not learned: their lr_mult has to be 0.
+    ``use_global_stats``, uses the stored ones. They are not learned: their lr_mult has to be 0. The
+    batch is the whole one, also where several processes split it.
     """
 
     type = "BatchNorm"
@@ -46,16 +48,16 @@ class BatchNorm(NeuronLayer):
                 self.param.param.add(lr_mult=0)
 
     def forward(self, *bottoms: Tensor) -> Tensor:
-        (x,) = bottoms
+        (x,), world = bottoms, parallel.world()
         axes = [axis for axis in range(x.dim()) if axis != 1]
         if self.use_global_stats:
             mean, variance = self._stored()
             centred = x - self._spread(mean, x)
         else:
-            mean = x.mean(axes)
+            mean = world.mean(x.mean(axes))
             centred = x - self._spread(mean, x)
-            variance = centred.square().mean(axes)
-            self._remember(mean, variance, x.numel() // self.channels)
+            variance = world.mean(centred.square().mean(axes))
+            self._remember(mean, variance, world.size * x.numel() // self.channels)
         deviation = self._spread((variance + self.param.batch_norm_param.eps).sqrt(), x)
         top = centred.div_(deviation)
         self.saved = (top, deviation)
@@ -70,8 +72,9 @@ class BatchNorm(NeuronLayer):
         if self.use_global_stats:
             return [diff / deviation], [None] * 3
         axes = [axis for axis in range(diff.dim()) if axis != 1]
-        grad = torch.addcmul(diff, top, (diff * top).mean(axes, keepdim=True), value=-1)
-        return [grad.sub_(diff.mean(axes, keepdim=True)).div_(deviation)], [None] * 3
+        world = parallel.world()
+        grad = torch.addcmul(diff, top, world.mean((diff * top).mean(axes, keepdim=True)), value=-1)
+        return [grad.sub_(world.mean(diff.mean(axes, keepdim=True))).div_(deviation)], [None] * 3
 
     def _spread(self, values: Tensor, x: Tensor) -> Tensor:
         """One value a channel, in a shape that broadcasts over the bottom."""

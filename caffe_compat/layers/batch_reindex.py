@@ -22,6 +22,7 @@ class BatchReindex(Layer):
     type = "BatchReindex"
     num_bottoms = (2, 2)
     no_gradient = (1,)
+    no_split = "it chooses among all images"
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         if len(shapes[1]) != 1:

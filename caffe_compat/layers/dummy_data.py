@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from caffe_compat import parallel
 from caffe_compat.blob import Blob
+from caffe_compat.errors import CaffeError
 from caffe_compat.fillers import fill
 from caffe_compat.layers.base import Layer, Shape
 from caffe_compat.layers.registry import register
@@ -27,6 +29,7 @@ class DummyData(Layer):
     type = "DummyData"
     num_bottoms = (0, 0)
     num_tops = (1, None)
+    splits_batch = True
     no_onnx = "a filler other than constant draws new values at every forward"
 
     def setup(self, shapes: list[Shape]) -> None:
@@ -44,6 +47,13 @@ class DummyData(Layer):
         return blob
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        try:
+            return [parallel.world().part(shape) for shape in self._whole()]
+        except CaffeError as error:
+            self.fail(f"dummy_data_param: {error}")
+
+    def _whole(self) -> list[Shape]:
+        """Shapes for the whole batch."""
         param, tops = self.param.dummy_data_param, len(self.param.top)
         legacy = [param.num, param.channels, param.height, param.width]
         if any(legacy) and param.shape:
@@ -61,7 +71,8 @@ class DummyData(Layer):
     def _fill(self, i: int) -> Tensor:
         if i in self.constant:
             return self.constant[i].to(self.device)
-        value = torch.from_numpy(fill(self.fillers[i], self.reshape([])[i], self.fail))
+        whole = fill(self.fillers[i], self._whole()[i], self.fail)
+        value = torch.from_numpy(whole[parallel.world().rows(len(whole))] if whole.ndim else whole)
         if self.fillers[i].type == "constant":
             self.constant[i] = value
         return value.to(self.device)

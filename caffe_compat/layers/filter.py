@@ -22,6 +22,7 @@ class Filter(Layer):
     num_bottoms = (2, None)
     num_tops = (1, None)
     counts_in_forward = True
+    no_split = "how many images remain differs from part to part"
 
     def setup(self, shapes: list[Shape]) -> None:
         self.no_gradient = (len(shapes) - 1,)  # type: ignore[misc]  # the selector, wherever it stands

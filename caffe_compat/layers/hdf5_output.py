@@ -26,6 +26,7 @@ class HDF5Output(Layer):
     type = "HDF5Output"
     num_bottoms = (2, 2)
     num_tops = (0, 0)
+    no_split = "it writes a file with all images"
     no_onnx = "it writes a file; nothing in a net reads from it"
 
     def setup(self, shapes: list[Shape]) -> None:

@@ -67,8 +67,7 @@ class InfogainLoss(LossLayer):
         flat = prob.movedim(self.along, -1)
         weight = rows.view(flat.shape)
         outer = math.prod(scores.shape[: self.along])
-        count = index.numel() if valid is None else int(valid.sum())
-        divisor = normalizer(self.param.loss_param, outer, index.numel() // max(1, outer), count)
+        divisor = normalizer(self.param.loss_param, outer, index.numel() // max(1, outer), valid)
         self.saved = (flat, weight, divisor)
         loss = -(weight * flat.clamp_min(LOG_THRESHOLD).log()).sum() / divisor
         return (loss, prob) if len(self.param.top) == 2 else loss

@@ -18,6 +18,7 @@ class Input(Layer):
     """Tops of the shapes in ``input_param.shape`` (one for all, or one for each); their values are the user's."""
 
     type = "Input"
+    no_split = "its values are the program's to give"
     num_bottoms = (0, 0)
     num_tops = (1, None)
 

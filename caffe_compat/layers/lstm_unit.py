@@ -42,6 +42,7 @@ class LSTMUnit(Layer):
     num_bottoms = (3, 3)
     num_tops = (2, 2)
     no_gradient = (2,)
+    no_split = "its first axis is the time"
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         cell, gates, cont = shapes

@@ -28,6 +28,7 @@ class MemoryData(Layer):
     num_bottoms = (0, 0)
     num_tops = (2, 2)
     no_onnx = BRINGS_DATA
+    no_split = "its values are the program's to give"
 
     def setup(self, shapes: list[Shape]) -> None:
         param = self.param.memory_data_param

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from caffe_compat import glog, rng
+from caffe_compat import glog, parallel, rng
 from caffe_compat.data.batches import Batch, BatchReader, State
 from caffe_compat.data.prefetch import Prefetcher
 from caffe_compat.errors import CaffeError
@@ -26,6 +26,7 @@ class PrefetchingLayer(Layer):
     num_bottoms = (0, 0)
     num_tops = (2, 2)
     no_onnx = BRINGS_DATA
+    splits_batch = True
     field: ClassVar[str]  # of LayerParameter, with source and batch_size
     source: ClassVar[str]  # what ``source`` is the path of
     log_place: ClassVar[str]  # file and line of Caffe's source that logs the size of the output
@@ -60,8 +61,9 @@ class PrefetchingLayer(Layer):
             if not self.compat.unseeded_rand:
                 self.reader.transformer.init_rng(self.settings.batch_size)
             self.begin(self.reader)
-            self._shape: Shape = (self.settings.batch_size, *self.reader.first_shape())
-        glog.info(self.log_place, f"output data size: {','.join(map(str, self._shape))}")
+            whole: Shape = (self.settings.batch_size, *self.reader.first_shape())
+            self._shape = parallel.world().part(whole)
+        glog.info(self.log_place, f"output data size: {','.join(map(str, whole))}")
         self.reader.transformer.init_rng(self.settings.batch_size)
         rng.main().next_u32()
         self._state = self.reader.state()

@@ -85,6 +85,7 @@ class Python(Layer):
     num_bottoms = (0, None)
     num_tops = (0, None)
     no_onnx = "what it computes is written in Python"
+    no_split = "what it does with the images of a batch is written in Python"
 
     def __init__(self, param: Any, phase: int, where: str = "") -> None:
         super().__init__(param, phase, where)

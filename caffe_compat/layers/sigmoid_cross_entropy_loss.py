@@ -41,12 +41,11 @@ class SigmoidCrossEntropyLoss(LossLayer):
         x, target = bottoms[0], bottoms[1].view(bottoms[0].shape)
         # log p and log(1 - p) in the form that does not overflow.
         losses = torch.relu(x) - x * target + torch.log1p(torch.exp(-x.abs()))
-        grad, count = torch.sigmoid(x) - target, x.numel()
+        grad, valid = torch.sigmoid(x) - target, None
         if self.ignore is not None:
-            ignored = target.to(torch.int64) == self.ignore
-            losses, grad = losses.masked_fill(ignored, 0), grad.masked_fill(ignored, 0)
-            count -= int(ignored.sum())
-        divisor = normalizer(self.loss_param, x.shape[0], x.numel() // max(1, x.shape[0]), count)
+            valid = target.to(torch.int64) != self.ignore
+            losses, grad = losses.masked_fill(~valid, 0), grad.masked_fill(~valid, 0)
+        divisor = normalizer(self.loss_param, x.shape[0], x.numel() // max(1, x.shape[0]), valid)
         self.saved = (grad, divisor)
         return losses.sum() / divisor
 

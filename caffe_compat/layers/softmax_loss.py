@@ -51,12 +51,11 @@ class SoftmaxWithLoss(LossLayer):
         index, valid = class_indices(self, labels, scores.shape[self.along], self.ignore)
         index = index.reshape([n for i, n in enumerate(scores.shape) if i != self.along]).unsqueeze(self.along)
         losses = -prob.gather(self.along, index).clamp_min(FLT_MIN).log()
-        count = losses.numel()
         if valid is not None:
             valid = valid.view(index.shape)
-            losses, count = losses.masked_fill(~valid, 0), int(valid.sum())
+            losses = losses.masked_fill(~valid, 0)
         outer = math.prod(scores.shape[: self.along])
-        divisor = normalizer(self.param.loss_param, outer, losses.numel() // max(1, outer), count)
+        divisor = normalizer(self.param.loss_param, outer, losses.numel() // max(1, outer), valid)
         self.saved = (prob, index, valid, divisor)
         loss = losses.sum() / divisor
         return (loss, prob) if len(self.param.top) == 2 else loss
