@@ -17,8 +17,9 @@ Shape = tuple[int, ...]
 class _Memory:
     """A tensor kept as an attribute of ``owner``, and the numpy array of it that a user may hold.
 
-    On the CPU both are the same memory. Elsewhere an array that was handed out counts as newer than the tensor until
-    the tensor is used again, as in Caffe, whose ``mutable_cpu_data`` moves the head of the memory to the host.
+    On the CPU both are the same memory. Elsewhere, and for bfloat16, which numpy lacks, an array that was handed out
+    counts as newer than the tensor until the tensor is used again, as in Caffe, whose ``mutable_cpu_data`` moves the
+    head of the memory to the host.
     """
 
     def __init__(self, owner: Any, name: str) -> None:
@@ -56,8 +57,8 @@ class _Memory:
 
     def numpy(self, shape: Shape, like: Tensor) -> np.ndarray:
         value = self.get(shape, like)
-        if value.device.type != "cpu":
-            self.host = value.detach().cpu().numpy()
+        if value.device.type != "cpu" or value.dtype == torch.bfloat16:
+            self.host = value.detach().to("cpu", like.dtype).contiguous().numpy()
             return self.host
         if not value.is_contiguous():
             value = self.value = value.contiguous()

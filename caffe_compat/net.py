@@ -9,14 +9,13 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from caffe_compat import autograd, net_log
+from caffe_compat import autograd, net_log, precision, storage_plan
 from caffe_compat.backward_plan import Wiring, needs
 from caffe_compat.blob import Blob, ParamBlob
 from caffe_compat.errors import CaffeError
 from caffe_compat.layers.base import Layer, Need
 from caffe_compat.layers.registry import create_layer
 from caffe_compat.learnable import LearnableParam, LearnableParams
-from caffe_compat.precision import use_strict_float32
 from caffe_compat.proto import filter_net, read_net
 from caffe_compat.proto.text import layer_lines, read_text
 from caffe_compat.splits import insert_splits
@@ -71,6 +70,7 @@ class Net(nn.Module):
             raise CaffeError(f"{self.source}: {error}" if self.source else str(error)) from None
         self.debug_info: bool = self.param.debug_info  # log the mean absolute values of all that is computed
         self._like = torch.empty(0)
+        self.precision = precision.active()
         self._blobs: dict[str, Blob] = {}
         self.inputs: list[str] = []
         self.wirings: list[Wiring] = []
@@ -89,6 +89,8 @@ class Net(nn.Module):
             self._set_loss_diffs(wiring)
         self._graphs: list[Any] = [None] * len(self.layers)
         self._allow_in_place()
+        if self.precision.bf16:
+            storage_plan.plan(self.wirings)
         if weights is not None:
             self.copy_from(weights)
 
@@ -187,8 +189,6 @@ class Net(nn.Module):
         super()._apply(fn, recurse)
         self._params.tie()
         self._like = fn(self._like)
-        if self._like.device.type == "cuda":
-            use_strict_float32()
         for blob in self._blobs.values():
             blob.to(self._like)
         for layer in self.layers:
@@ -199,11 +199,12 @@ class Net(nn.Module):
         """Torch's way: outputs by name, joined to the autograd graph; every input not given keeps its blob's value."""
         values: dict[str, Tensor] = {name: self._blobs[name].tensor for name in self.inputs}
         values.update(inputs)
+        self.precision.prepare(self.device)
         for wiring in self.wirings:
             if wiring.layer.type == "Input":
                 continue
             in_place, wiring.layer.in_place = wiring.layer.in_place, False
-            tops = autograd.apply(wiring.layer, [values[name] for name in wiring.bottoms])
+            tops = self._stored(wiring.layer, autograd.apply(wiring.layer, [values[name] for name in wiring.bottoms]))
             wiring.layer.in_place = in_place
             values.update(zip(wiring.tops, tops))
         return {name: values[name] for name in [*self.outputs, AUTOMATIC] if name in values}
@@ -211,6 +212,7 @@ class Net(nn.Module):
     def forward_layers(self, start: int = 0, end: int | None = None) -> Tensor:
         """Run layers ``start`` to ``end`` (inclusive) on the blobs; returns the weighted sum of their losses."""
         loss = self._like.new_zeros(())
+        self.precision.prepare(self.device)
         for i in range(start, len(self.layers) if end is None else end + 1):
             wiring = self.wirings[i]
             for blob, top in zip(map(self._blobs.__getitem__, wiring.tops), self._run(i, wiring)):
@@ -243,24 +245,35 @@ class Net(nn.Module):
             self._graphs[i] = (bottoms, tops)
         if need is None:
             layer.saved = None
-        return [top.detach() for top in tops]
+        return [top.detach() for top in self._stored(layer, tops)]
+
+    def _stored(self, layer: Layer, tops: Sequence[Tensor]) -> Sequence[Tensor]:
+        """A layer's tops in the dtypes that the net keeps them in."""
+        if not self.precision.bf16:
+            return tops
+        return [top.to(torch.bfloat16 if narrow else self._like.dtype) for top, narrow in zip(tops, layer.narrow)]
 
     def backward_layers(self, start: int | None = None, end: int = 0) -> None:
         """Run backward from layer ``start`` (default: the last) down to ``end``.
 
         Takes the tops' diffs from the blobs, replaces the bottoms' diffs, adds to the parameters'.
         """
+        self.precision.prepare(self.device)
         for i in range(len(self.layers) - 1 if start is None else start, end - 1, -1):
             need, wiring = self.needs[i], self.wirings[i]
             if need is None or not (any(need.bottoms) or any(need.params)):
                 continue
             diffs = [self._blobs[name].grad for name in wiring.tops]
+            narrow = self.precision.bf16 and wiring.layer.takes_narrow
+            if self.precision.bf16 and not narrow:
+                diffs = [diff.to(self._like.dtype) for diff in diffs]
             backward = wiring.layer.backward if wiring.layer.has_backward() else self._autograd_backward(i)
             bottoms, params = backward(diffs, need)
             for name, flag, diff in zip(wiring.bottoms, need.bottoms, bottoms):
                 if flag:
                     blob = self._blobs[name]
-                    blob.grad = self._like.new_zeros(blob.shape) if diff is None else diff
+                    diff = self._like.new_zeros(blob.shape) if diff is None else diff
+                    blob.grad = diff.to(torch.bfloat16) if narrow else diff
             for parameter, flag, diff in zip(wiring.layer.params, need.params, params):
                 if flag and diff is not None:
                     self._accumulate(parameter, diff, diffs)

@@ -1,15 +1,97 @@
-"""float32 as Caffe means it: no TF32 unless somebody asks for it."""
+"""float32 as Caffe means it, and the faster arithmetic that a user may ask for instead.
+
+Nets take the precision that is in force when they are built::
+
+    with precision.use("bf16"):
+        solver = Solver("solver.prototxt")
+
+fp32  every product and sum in float32, without TF32, which torch would else let cuDNN use. The default.
+tf32  the GPU may round the factors of convolutions and matrix products to TF32's 10 bits of mantissa; nothing else
+      changes. A CPU has no such units, so there it is fp32.
+bf16  factors of convolutions and inner products are rounded to bfloat16's 7 bits and their products summed in float32;
+      blobs that only such layers read, and the diffs of those blobs, are stored in bfloat16. Parameters, their diffs,
+      history and update, and every other layer's arithmetic stay in float32.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
 import torch
+from torch import Tensor
+
+from caffe_compat.errors import CaffeError
 
 
-def use_strict_float32() -> None:
-    """Keep convolutions and matrix products on a GPU in full float32.
+@dataclass(frozen=True)
+class Precision:
+    """How a net multiplies and what it stores between layers; see the module."""
 
-    Torch's default lets cuDNN round the factors of a convolution to TF32's 10 bits of mantissa, which is not what the
-    Caffe of any GPU computed.
-    """
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
+    name: str
+    tf32: bool = False
+    bf16: bool = False
+
+    def __str__(self) -> str:
+        return self.name
+
+    def prepare(self, device: torch.device) -> None:
+        """Set torch's switches, which hold for the whole process, for what a net computes next on the device."""
+        if device.type == "cuda":
+            torch.backends.cudnn.allow_tf32 = self.tf32
+            torch.backends.cuda.matmul.allow_tf32 = self.tf32
+            torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+
+    def factor(self, x: Tensor) -> Tensor:
+        """A factor of a product, rounded as the precision asks.
+
+        On a GPU in bfloat16, for its matrix units; on a CPU the rounded values in float32, which are multiplied and
+        summed just so.
+        """
+        if not self.bf16:
+            return x
+        rounded = x.to(torch.bfloat16)
+        return rounded if x.is_cuda else rounded.float()
+
+    def kernel(self, weight: Tensor) -> Tensor:
+        """A convolution's weight as a factor, on a GPU with the channels last where its matrix units want them so.
+
+        The results then lie in memory like that, too; what they are does not depend on it.
+        """
+        factor = self.factor(weight)
+        if weight.is_cuda and weight.dim() == 4 and (self.tf32 or self.bf16):
+            return factor.contiguous(memory_format=torch.channels_last)
+        return factor
+
+    def product(self, a: Tensor, b: Tensor) -> Tensor:
+        """The matrix product of two factors, (n, k) · (k, m), in float32."""
+        return torch.mm(a, b, out_dtype=torch.float32) if a.dtype == torch.bfloat16 else a @ b
+
+
+FP32, TF32, BF16 = Precision("fp32"), Precision("tf32", tf32=True), Precision("bf16", bf16=True)
+_NAMED = {precision.name: precision for precision in (FP32, TF32, BF16)}
+_active = [FP32]
+
+
+def active() -> Precision:
+    """The precision in force."""
+    return _active[-1]
+
+
+def parse(name: str) -> Precision:
+    """A precision by its name. CaffeError for others."""
+    if name not in _NAMED:
+        raise CaffeError(f"precision: {name!r}, expected {', '.join(_NAMED)}")
+    return _NAMED[name]
+
+
+@contextmanager
+def use(precision: str | Precision) -> Iterator[Precision]:
+    """Put a precision in force for nets and solvers built inside."""
+    chosen = parse(precision) if isinstance(precision, str) else precision
+    _active.append(chosen)
+    try:
+        yield chosen
+    finally:
+        _active.pop()

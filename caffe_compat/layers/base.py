@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 import torch
 from torch import Tensor, nn
 
-from caffe_compat import compat
+from caffe_compat import compat, precision
 from caffe_compat.blob import Blob, ParamBlob
 from caffe_compat.errors import CaffeError
 
@@ -51,9 +51,14 @@ class Layer(nn.Module, ABC):
     is_loss: ClassVar[bool] = False  # top 0 has loss weight 1 unless the prototxt says otherwise
     no_gradient: ClassVar[tuple[int, ...]] = ()  # bottoms, such as labels, that force_backward leaves alone
     keeps_top: ClassVar[bool] = True  # backward reads the top's value, so no in-place layer may overwrite it
+    multiplies: ClassVar[bool] = False  # products in the net's precision; takes float32 and bfloat16 bottoms
     no_onnx: ClassVar[str] = ""  # why the type, or what option of it, cannot be exported
     time_major: ClassVar[bool] = False  # the second bottom has the shape (time, batch)
+    follows_dtype: bool = False  # takes float32 and bfloat16 bottoms, its tops are like them; others get float32
     counts_in_forward: ClassVar[bool] = False  # how many images the tops have, only forward knows
+    splits_batch: ClassVar[bool] = False  # a source of batches that gives each of several processes its part
+    no_split: ClassVar[str] = ""  # why several processes cannot split its batch
+    along: Any = None  # the axis along which values depend on each other, an int, if there is one; 0: all images do
 
     def __init__(self, param: Any, phase: int, where: str = "") -> None:
         super().__init__()
@@ -64,9 +69,15 @@ class Layer(nn.Module, ABC):
         self.params = nn.ParameterList()
         self._blobs: list[ParamBlob] = []
         self.device = torch.device("cpu")
-        self.compat = compat.active()
+        self.compat, self.precision = compat.active(), precision.active()
+        self.narrow: tuple[bool, ...] = ()  # set by the net: tops that it stores in bfloat16
         self.saved: Any = None
         self.in_place = False  # set by the net where forward may overwrite its bottom
+
+    @property
+    def takes_narrow(self) -> bool:
+        """Whether the net hands it bfloat16 bottoms, in the precision of that name; else they are float32."""
+        return self.multiplies or (self.follows_dtype and all(self.narrow))
 
     @classmethod
     def has_backward(cls) -> bool:

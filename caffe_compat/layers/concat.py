@@ -20,6 +20,7 @@ class Concat(Layer):
     """top = the bottoms one behind the other along ``axis`` (default 1; ``concat_dim`` is its older name)."""
 
     type = "Concat"
+    follows_dtype = True
     num_bottoms = (1, None)
     keeps_top = False
 

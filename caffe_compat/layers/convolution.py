@@ -30,6 +30,7 @@ class Convolution(Layer):
     num_bottoms = (1, None)
     num_tops = (1, None)
     keeps_top = False
+    multiplies = True
 
     transposed: ClassVar[bool] = False
     window: Window
@@ -70,19 +71,34 @@ class Convolution(Layer):
         return self.window.convolved(size)
 
     def _flat(self, x: Tensor) -> Tensor:
-        """All axes before the channels as one batch axis, as torch wants them."""
-        return x.reshape(math.prod(x.shape[: self.channel_axis]), *x.shape[self.channel_axis :])
+        """All axes before the channels as one batch axis, as torch wants them.
+
+        On a CPU images come with the channels of a pixel side by side: oneDNN then reorders nothing, and the tops are
+        laid out alike, so that the pooling and the LRN that follow work on vectors of channels.
+        """
+        x = x.reshape(math.prod(x.shape[: self.channel_axis]), *x.shape[self.channel_axis :])
+        if x.dim() != 4 or x.device.type != "cpu":
+            return x
+        x = x.contiguous(memory_format=torch.channels_last)
+        num, channels, height, width = x.shape
+        # Strides of a single channel say either layout; torch takes the other one unless they are these.
+        return x if channels > 1 else x.as_strided(x.shape, (height * width, 1, width, 1))
+
+    def _unflat(self, y: Tensor, x: Tensor) -> Tensor:
+        """The batch axes of ``x`` again."""
+        return y.view(*x.shape[: self.channel_axis], *y.shape[1:])
 
     def forward(self, *bottoms: Tensor) -> tuple[Tensor, ...]:
-        w, weight = self.window, self.params[0]
-        bias = self.params[1] if len(self.params) > 1 else None
-        self.saved = bottoms
+        w, weight = self.window, self.precision.kernel(self.params[0])
+        bias = self.precision.factor(self.params[1]) if len(self.params) > 1 else None
+        factors = [self.precision.factor(x) for x in bottoms]
+        self.saved = (factors, weight.detach())
         tops = []
-        for x in bottoms:
+        for x in factors:
             y = torch.convolution(
                 self._flat(x), weight, bias, w.stride, w.pad, w.dilation, self.transposed, [0] * len(w.pad), self.group
             )
-            tops.append(y.view(*x.shape[: self.channel_axis], *y.shape[1:]))
+            tops.append(self._unflat(y, x))
         return tuple(tops)
 
     def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
@@ -97,12 +113,12 @@ class Convolution(Layer):
                 graph.reshape(graph.node(op, [flat, *params], **window), graph.dims(top), [top])
 
     def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
-        w, weight = self.window, self.params[0].detach()
+        w, (factors, weight) = self.window, self.saved
         bottoms: list[Tensor | None] = []
         params: list[Tensor | None] = [None] * len(need.params)
-        for x, diff, wanted in zip(self.saved, diffs, need.bottoms):
+        for x, diff, wanted in zip(factors, diffs, need.bottoms):
             grads = torch.ops.aten.convolution_backward(
-                self._flat(diff),
+                self._flat(self.precision.factor(diff)),
                 self._flat(x),
                 weight,
                 [self.outputs],
@@ -114,9 +130,10 @@ class Convolution(Layer):
                 self.group,
                 [wanted, need.params[0], len(need.params) > 1 and need.params[1]],
             )
-            bottoms.append(grads[0].view_as(x) if wanted else None)
+            bottoms.append(self._unflat(grads[0], x) if wanted else None)
             for i, grad in enumerate(grads[1 : 1 + len(params)]):
                 if grad is not None:
+                    grad = grad.to(self.params[i]).contiguous()
                     params[i] = grad if params[i] is None else params[i] + grad
         return bottoms, params
 

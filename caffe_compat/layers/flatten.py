@@ -19,6 +19,7 @@ class Flatten(Layer):
     """The bottom's axes from ``axis`` to ``end_axis``, both included, as one."""
 
     type = "Flatten"
+    follows_dtype = True
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         param, shape = self.param.flatten_param, shapes[0]

@@ -25,6 +25,7 @@ class InnerProduct(Layer):
 
     type = "InnerProduct"
     keeps_top = False
+    multiplies = True
 
     def setup(self, shapes: list[Shape]) -> None:
         ip = self.param.inner_product_param
@@ -50,10 +51,15 @@ class InnerProduct(Layer):
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         (x,) = bottoms
-        self.saved = x
-        bias = self.params[1] if len(self.params) > 1 else None
-        rows = x.reshape(-1, self._weight().shape[1])
-        return torch.nn.functional.linear(rows, self._weight(), bias).view(*x.shape[: self.first], -1)
+        weight, bias = self.precision.factor(self._weight()), self.params[1] if len(self.params) > 1 else None
+        rows = self.precision.factor(x).reshape(-1, weight.shape[1])
+        self.saved = (x.shape, rows, weight.detach())
+        if weight.dtype == torch.bfloat16:
+            top = self.precision.product(rows, weight.t())
+            top = top if bias is None else top.add_(bias)
+        else:
+            top = torch.nn.functional.linear(rows, weight, bias)
+        return top.view(*x.shape[: self.first], -1)
 
     def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
         weight, *bias = graph.params(self, "weight", "bias")
@@ -72,11 +78,12 @@ class InnerProduct(Layer):
             graph.reshape(product, graph.dims(tops[0]), tops)
 
     def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
-        x, weight = self.saved, self._weight().detach()
-        diff, rows = diffs[0].reshape(-1, weight.shape[0]), x.reshape(-1, weight.shape[1])
+        shape, rows, weight = self.saved
+        diff = self.precision.factor(diffs[0]).reshape(-1, weight.shape[0])
         params: list[Tensor | None] = [None] * len(need.params)
         if need.params[0]:
-            params[0] = rows.t() @ diff if self.transpose else diff.t() @ rows
+            factors = (rows.t(), diff) if self.transpose else (diff.t(), rows)
+            params[0] = self.precision.product(*factors)
         if len(params) > 1 and need.params[1]:
-            params[1] = diff.sum(0)
-        return [(diff @ weight).view_as(x) if need.bottoms[0] else None], params
+            params[1] = diff.sum(0, dtype=self.params[1].dtype)
+        return [self.precision.product(diff, weight).view(shape) if need.bottoms[0] else None], params

@@ -10,12 +10,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from caffe_compat import kernels
 from caffe_compat.layers.base import Gradients, Layer, Need, Shape
 from caffe_compat.layers.registry import register
 from caffe_compat.proto import caffe_pb2
 
 if TYPE_CHECKING:
     from caffe_compat.export.graph import Graph
+
+
+LARGEST_IN_KERNEL = 15  # local_size; its loops are unrolled
 
 
 @register
@@ -27,6 +31,7 @@ class LRN(Layer):
     """
 
     type = "LRN"
+    follows_dtype = True
 
     def setup(self, shapes: list[Shape]) -> None:
         lrn = self.param.lrn_param
@@ -42,15 +47,26 @@ class LRN(Layer):
     def forward(self, *bottoms: Tensor) -> Tensor:
         (x,) = bottoms
         lrn = self.param.lrn_param
+        if self._in_kernel(x):
+            from caffe_compat.kernels import lrn as kernel
+
+            self.saved = x
+            return kernel.forward(x, lrn.local_size, lrn.alpha, lrn.beta, lrn.k)
+        dtype, x = x.dtype, x.to(torch.promote_types(x.dtype, torch.float32))
         if self.within:
             mean = F.avg_pool2d(x * x, lrn.local_size, 1, (lrn.local_size - 1) // 2)
             scale = 1 + lrn.alpha * mean
         else:
             scale = _window_sum(x * x, lrn.local_size).mul_(lrn.alpha / lrn.local_size).add_(lrn.k)
         power = scale.pow(-lrn.beta)
-        top = x * power
         self.saved = (x, scale, power)
-        return top
+        return (x * power).to(dtype)
+
+    def _in_kernel(self, x: Tensor) -> bool:
+        """Whether the fused kernel computes it, which knows no negative scales."""
+        lrn = self.param.lrn_param
+        fits = not self.within and lrn.local_size <= LARGEST_IN_KERNEL and lrn.alpha >= 0 and lrn.k >= 0
+        return fits and kernels.usable(x)
 
     def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
         lrn, (x,) = self.param.lrn_param, bottoms
@@ -68,16 +84,21 @@ class LRN(Layer):
 
     def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
         """Bottom diff = top diff * scale^-beta - 2 alpha beta / n * bottom * (sum of top diff * top / scale)."""
-        x, scale, power = self.saved
         lrn = self.param.lrn_param
-        ratio = (diffs[0] * x).mul_(power).div_(scale)
+        if isinstance(self.saved, Tensor):
+            from caffe_compat.kernels import lrn as kernel
+
+            return [kernel.backward(self.saved, diffs[0], lrn.local_size, lrn.alpha, lrn.beta, lrn.k)], []
+        x, scale, power = self.saved
+        diff = diffs[0].to(x.dtype)
+        ratio = (diff * x).mul_(power).div_(scale)
         if self.within:
             # The window is symmetric and the divisor constant, so the gradient of the mean is a mean again.
             spread, factor = F.avg_pool2d(ratio, lrn.local_size, 1, (lrn.local_size - 1) // 2), 1.0
         else:
             spread, factor = _window_sum(ratio, lrn.local_size), 1.0 / lrn.local_size
         grad = spread.mul_(x).mul_(-2 * lrn.alpha * lrn.beta * factor)
-        return [torch.addcmul(grad, diffs[0], power)], []
+        return [torch.addcmul(grad, diff, power)], []
 
 
 def _window_sum(x: Tensor, size: int) -> Tensor:

@@ -20,6 +20,7 @@ class ReLU(NeuronLayer):
     """top = max(bottom, 0) + negative_slope * min(bottom, 0); the gradient at 0 is negative_slope's."""
 
     type = "ReLU"
+    follows_dtype = True
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         (x,) = bottoms

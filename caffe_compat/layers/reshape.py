@@ -22,6 +22,7 @@ class Reshape(Layer):
     """
 
     type = "Reshape"
+    follows_dtype = True
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         param, shape = self.param.reshape_param, shapes[0]

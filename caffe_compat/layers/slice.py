@@ -23,6 +23,7 @@ class Slice(Layer):
     """
 
     type = "Slice"
+    follows_dtype = True
     num_tops = (1, None)
 
     def setup(self, shapes: list[Shape]) -> None:

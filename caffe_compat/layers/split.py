@@ -19,6 +19,7 @@ class Split(Layer):
     """Every top is the bottom; the bottom's gradient is the sum of the tops'. Nets insert these layers themselves."""
 
     type = "Split"
+    follows_dtype = True
     num_tops = (1, None)
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:

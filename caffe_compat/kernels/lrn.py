@@ -1,0 +1,113 @@
+"""LRN across channels, each way in one pass over memory; backward computes the scale anew instead of reading it."""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+BLOCK = 512  # elements for a program
+
+
+def forward(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
+    """Top = x * (k + alpha / size * (sum of x² over ``size`` channels around))^-beta.
+
+    Args:
+        x: (n, c, h, w), float32 or bfloat16, dense, with the channels first or last in memory. The arithmetic is
+            float32, the top like x.
+        size: odd.
+        alpha, k: such that the sum that is raised to -beta is nowhere negative.
+    """
+    top = torch.empty_like(x)
+    if x.numel():
+        grid = (triton.cdiv(x.numel(), BLOCK),)
+        _forward[grid](x, top, x.numel(), alpha / size, k, -beta, x.shape[1], _step(x), size // 2, BLOCK)
+    return top
+
+
+def backward(x: Tensor, diff: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
+    """The diff of ``x`` from that of the top: diff s^-beta - 2 alpha beta / size x (sum of diff x s^(-beta - 1)).
+
+    Shapes and dtypes as in ``forward``, s being what is raised to -beta there.
+    """
+    diff = diff.contiguous(memory_format=_format(x))
+    bottom = torch.empty_like(x)
+    if x.numel():
+        grid, factor = (triton.cdiv(x.numel(), BLOCK),), -2 * alpha * beta / size
+        numbers = (x.numel(), alpha / size, k, -beta, factor)
+        _backward[grid](x, diff, bottom, *numbers, x.shape[1], _step(x), size // 2, BLOCK)
+    return bottom
+
+
+def _format(x: Tensor) -> torch.memory_format:
+    return torch.contiguous_format if x.is_contiguous() else torch.channels_last
+
+
+def _step(x: Tensor) -> int:
+    """Elements from a value to that of the next channel."""
+    return x.shape[2] * x.shape[3] if x.is_contiguous() else 1
+
+
+@triton.jit
+def _forward(
+    x_ptr: tl.tensor,
+    top_ptr: tl.tensor,
+    count: tl.tensor,
+    share: tl.tensor,
+    k: tl.tensor,
+    power: tl.tensor,
+    CHANNELS: tl.constexpr,
+    STEP: tl.constexpr,
+    HALF: tl.constexpr,
+    BLOCK: tl.constexpr,
+) -> None:
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    channel = at // STEP % CHANNELS
+    x = tl.load(x_ptr + at, at < count, 0.0).to(tl.float32)
+    total = x * x
+    for d in tl.static_range(1, HALF + 1):
+        below = tl.load(x_ptr + at - d * STEP, (at < count) & (channel >= d), 0.0).to(tl.float32)
+        above = tl.load(x_ptr + at + d * STEP, (at < count) & (channel < CHANNELS - d), 0.0).to(tl.float32)
+        total += below * below + above * above
+    top = x * tl.exp2(tl.log2(k + share * total) * power)
+    tl.store(top_ptr + at, top.to(top_ptr.dtype.element_ty), at < count)
+
+
+@triton.jit
+def _backward(
+    x_ptr: tl.tensor,
+    diff_ptr: tl.tensor,
+    bottom_ptr: tl.tensor,
+    count: tl.tensor,
+    share: tl.tensor,
+    k: tl.tensor,
+    power: tl.tensor,
+    factor: tl.tensor,
+    CHANNELS: tl.constexpr,
+    STEP: tl.constexpr,
+    HALF: tl.constexpr,
+    BLOCK: tl.constexpr,
+) -> None:
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    channel = at // STEP % CHANNELS
+    xs = ()  # of all channels that the scales around need
+    for d in tl.static_range(-2 * HALF, 2 * HALF + 1):
+        there = (at < count) & (channel >= -d) & (channel < CHANNELS - d)
+        xs += (tl.load(x_ptr + at + d * STEP, there, 0.0).to(tl.float32),)  # type: ignore[assignment]
+    spread = tl.zeros([BLOCK], tl.float32)
+    own = tl.zeros([BLOCK], tl.float32)
+    for d in tl.static_range(-HALF, HALF + 1):
+        there = (at < count) & (channel >= -d) & (channel < CHANNELS - d)
+        diff = tl.load(diff_ptr + at + d * STEP, there, 0.0).to(tl.float32)
+        total = tl.zeros([BLOCK], tl.float32)
+        for e in tl.static_range(-HALF, HALF + 1):
+            total += xs[2 * HALF + d + e] * xs[2 * HALF + d + e]
+        scale = k + share * total
+        scaled = diff * tl.exp2(tl.log2(scale) * power)
+        if d == 0:
+            own = scaled
+        # Beyond the ends the diff is 0, but with k = 0 the scale may be, too.
+        spread += tl.where(there, scaled * xs[2 * HALF + d] / scale, 0.0)
+    bottom = own + factor * xs[2 * HALF] * spread
+    tl.store(bottom_ptr + at, bottom.to(bottom_ptr.dtype.element_ty), at < count)
