@@ -41,7 +41,8 @@ class Deployment:
                 f"{self.source}: neither a mean file nor a database tells the size of images before the crop; "
                 "--image-size does"
             )
-        with Images(self.database, caffe_pb2.TransformationParameter(), 1) as images:
+        colors = {name: getattr(self.transform, name) for name in ("force_color", "force_gray")}
+        with Images(self.database, caffe_pb2.TransformationParameter(**colors), 1) as images:
             return images.stored_shape
 
     def load(self, weights: Sequence[Path]) -> Any:

@@ -45,7 +45,7 @@ def run_checker(
     """Judges `model` on every image of the LMDB `db`, with Caffe's TEST transform.
 
     Returns the program's JSON: ``top1``, ``top5`` (None below five classes), ``mean_log_loss`` (None if the output is
-    no probability), ``images``, ``images_per_second``, ``ort_version`` and more; with `dump` also ``outputs``, float32
+    no probability), ``images``, ``images_per_s``, ``ort_version`` and more; with `dump` also ``outputs``, float32
     of shape images x classes. Crop, scale and mean values default to the model's metadata. `program` is the checker,
     found or built when not given.
 

@@ -144,10 +144,17 @@ def _run_checker(
 ) -> None:
     from yosinski.onnx_check import OnnxCheckUnavailable, run_checker
 
-    mean = None if model.takes_pixels else deployment.transform.mean_file or None
-    options: dict[str, Any] = {"batch": batch, "limit": limit, "provider": device.partition(":")[0]}
+    transform = deployment.transform
+    options: dict[str, Any] = {
+        "mean": None if model.takes_pixels else transform.mean_file or None,
+        "force_color": transform.force_color,
+        "force_gray": transform.force_gray,
+        "batch": batch,
+        "limit": limit,
+        "provider": device.partition(":")[0],
+    }
     try:
-        found = run_checker(model.path, db_path, mean=mean, output_name=model.output, **options)
+        found = run_checker(model.path, db_path, output_name=model.output, **options)
     except OnnxCheckUnavailable as error:
         report.unavailable["onnx_check"] = str(error)
     except CaffeError as error:
@@ -156,7 +163,7 @@ def _run_checker(
         answers["onnx_check"] = Answers(
             str(found["ort_version"]),
             found["outputs"].reshape(found["images"], -1),
-            found["images_per_second"],
+            found["images_per_s"],
             judged={"top1": found["top1"], "top5": found["top5"], "log_loss": found["mean_log_loss"]},
         )
 

@@ -93,7 +93,11 @@ def test_a_net_over_a_database(checker: Any, make: Any, tmp_path: Path, batch: i
     assert report["top1"] == pytest.approx(accuracy(prob, labels, 1))
     assert report["mean_log_loss"] == pytest.approx(-np.log(prob[np.arange(22), labels]).mean(), rel=1e-5)
     assert (report["output"], report["threads"], report["batch"]) == ("prob", 1, 4 if batch == 4 else 64)
-    assert report["seconds"] > 0 and set(report["seconds_split"]) == {"load", "read", "transform", "wait", "run"}
+    spent = {key: value for key, value in report.items() if key.endswith("_s") and key != "images_per_s"}
+    assert set(spent) == {f"{what}_s" for what in ("load", "warm_up", "total", "read", "transform", "wait", "run")}
+    assert all(value > 0 for value in spent.values())
+    assert report["total_s"] >= report["wait_s"] + report["run_s"]  # the warm-up is in none of them
+    assert report["images_per_s"] == pytest.approx(22 / report["total_s"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["db", "fc", "net.onnx", "prob"]
 
 

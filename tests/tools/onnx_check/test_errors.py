@@ -31,6 +31,7 @@ PIXELS = np.arange(48, dtype=np.uint8).reshape(3, 4, 4)
         (["--model", "m", "--db", "d", "--mean-value", "1,,2"], "--mean-value"),
         (["--model", "m", "--db", "d", "--provider", "tpu"], "expected cpu or cuda"),
         (["--model", "m", "--db", "d", "--mean", "f", "--mean-value", "1"], "exclude each other"),
+        (["--model", "m", "--db", "d", "--force-color", "--force-gray"], "exclude each other"),
         (["--model", "m", "--raw", "=f"], "[NAME=]FILE"),
     ],
 )

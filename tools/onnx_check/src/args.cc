@@ -75,6 +75,13 @@ Provider provider(const std::string& option, const std::string& text) {
   throw UsageError(option + " " + text + ": expected cpu or cuda");
 }
 
+void set_color(Color color, Args* args) {
+  if (args->color != Color::kNative && args->color != color) {
+    throw UsageError("--force-color and --force-gray exclude each other, as in Caffe");
+  }
+  args->color = color;
+}
+
 void check(const Args& args) {
   if (args.model.empty()) throw UsageError("--model is missing (see --help)");
   const bool raw = !args.raw.empty() || (args.db.empty() && !args.dumps.empty());
@@ -89,8 +96,8 @@ void check(const Args& args) {
 Args parse_args(int argc, const char* const* argv) {
   Args args;
   const std::map<std::string, std::function<void()>> flags = {
-      {"--force-color", [&] { args.color = Color::kColor; }},
-      {"--force-gray", [&] { args.color = Color::kGray; }},
+      {"--force-color", [&] { set_color(Color::kColor, &args); }},
+      {"--force-gray", [&] { set_color(Color::kGray, &args); }},
       {"--ignore-metadata", [&] { args.ignore_metadata = true; }},
       {"--help", [&] { args.help = true; }},
       {"-h", [&] { args.help = true; }},
@@ -157,7 +164,7 @@ Run:
   --output NAME          output that is judged  [the only one, or "prob"]
   --dump [NAME=]FILE     write an output as raw float32, row-major; its shape is in the JSON; may be repeated
   --batch N              images at once  [64, or the model's own where that is fixed]
-  --threads N            threads inside an operator  [0: one for each core]
+  --threads N            threads inside an operator; reading has one more  [0: one for each core]
   --provider cpu|cuda    where to run  [cpu]
 
   --version              versions of this program and of ONNX Runtime

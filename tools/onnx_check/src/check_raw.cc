@@ -68,7 +68,8 @@ JsonObject check_raw(const Args& args) {
       .add("model", args.model)
       .add("inputs", shapes)
       .add("outputs", found)
-      .add("seconds_split", JsonObject().add("load", load).add("run", run))
+      .add("load_s", load)
+      .add("run_s", run)
       .add("provider", args.provider == Provider::kCpu ? "cpu" : "cuda")
       .add("threads", int64_t{args.threads})
       .add("dumps", outputs.commit());

@@ -49,7 +49,7 @@ void Loader::run() {
       std::unique_ptr<Batch> batch;
       {
         std::unique_lock<std::mutex> lock(mutex_);
-        changed_.wait(lock, [this] { return ready_.size() < kAhead || stop_; });
+        changed_.wait(lock, [this] { return !enough_ready() || stop_; });
         if (stop_) break;
         if (!free_.empty()) {
           batch = std::move(free_.front());
@@ -69,6 +69,12 @@ void Loader::run() {
   const std::lock_guard<std::mutex> lock(mutex_);
   finished_ = true;
   changed_.notify_all();
+}
+
+bool Loader::enough_ready() const {
+  if (ready_.size() < kAhead) return false;
+  const Batch& batch = *ready_.front();  // all are of one size
+  return ready_.size() * (batch.data.size() * sizeof(float) + batch.pixels.size()) >= kAheadBytes;
 }
 
 // Fills a batch; false when there is nothing left behind it.

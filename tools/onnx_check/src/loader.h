@@ -44,9 +44,13 @@ class Loader {
   void recycle(std::unique_ptr<Batch> batch);
 
  private:
-  static constexpr size_t kAhead = 3;  // batches made ahead of the net
+  // Made ahead of the net: batches of this many bytes, so that small ones bridge a moment without a core for this
+  // thread, and two at least.
+  static constexpr size_t kAheadBytes = size_t{4} << 20;
+  static constexpr size_t kAhead = 2;
 
   void run();
+  bool enough_ready() const;
   bool fill(Batch* batch);
 
   std::unique_ptr<RecordReader> reader_;
