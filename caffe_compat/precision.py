@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import torch
@@ -71,12 +72,12 @@ class Precision:
 
 FP32, TF32, BF16 = Precision("fp32"), Precision("tf32", tf32=True), Precision("bf16", bf16=True)
 _NAMED = {precision.name: precision for precision in (FP32, TF32, BF16)}
-_active = [FP32]
+_active = ContextVar("precision", default=FP32)
 
 
 def active() -> Precision:
     """The precision in force."""
-    return _active[-1]
+    return _active.get()
 
 
 def parse(name: str) -> Precision:
@@ -90,8 +91,8 @@ def parse(name: str) -> Precision:
 def use(precision: str | Precision) -> Iterator[Precision]:
     """Put a precision in force for nets and solvers built inside."""
     chosen = parse(precision) if isinstance(precision, str) else precision
-    _active.append(chosen)
+    token = _active.set(chosen)
     try:
         yield chosen
     finally:
-        _active.pop()
+        _active.reset(token)

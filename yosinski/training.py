@@ -45,6 +45,7 @@ class Wish:
     split: str | None = None
     force: bool = False
     compat: str | None = None
+    precision: str | None = None
 
 
 class Training:
@@ -109,6 +110,8 @@ class Training:
         # What a run was begun with it goes on with.
         begun = self.run.meta
         self.compat = compat.parse(wish.compat or begun.get("compat", "1.0"))
+        goes_on = self.state is not None
+        self.precision: str = wish.precision or (begun.get("precision") if goes_on else None) or "fp32"
         self.data_seed = wish.data_seed if self.state is None else begun.get("data_seed")
         if self.state is not None and wish.data_seed not in (None, self.data_seed):
             raise CaffeError(f"--data-seed {wish.data_seed}: {self.run.path} was begun with {self.data_seed}")
@@ -166,6 +169,7 @@ class Training:
                 data_seed=self.data_seed,
                 max_iter=self.param.max_iter,
                 compat=str(self.compat),
+                precision=self.precision,
                 files=self.files(),
                 definitions=unchanged.fingerprints(self.param, self.nets),
                 resumed_from=str(self.state) if self.state else None,

@@ -64,6 +64,13 @@ compat_option = click.option(
 split_option = click.option("--split", type=Split(), help="Halves: by a random seed (the study's: 0 to 3), or natman.")
 
 
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(["fp32", "tf32", "bf16"]),
+    help="fp32, Caffe's, or what a GPU does faster and less exactly.",
+)
+
+
 def find_device(name: str, prefer_cpu: bool = False) -> Any:
     """The torch.device of --device; ``prefer_cpu``: what auto means where a definition asks for the CPU."""
     import torch

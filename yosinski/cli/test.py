@@ -7,7 +7,15 @@ from pathlib import Path
 
 import click
 
-from yosinski.cli.options import compat_option, device_option, find_device, model_argument, say_device, weights_option
+from yosinski.cli.options import (
+    compat_option,
+    device_option,
+    find_device,
+    model_argument,
+    precision_option,
+    say_device,
+    weights_option,
+)
 
 
 @click.command()
@@ -18,6 +26,7 @@ from yosinski.cli.options import compat_option, device_option, find_device, mode
 @click.option("--stage", multiple=True, help="A stage of the net; may be repeated.")
 @device_option
 @compat_option
+@precision_option
 def test(
     model: Path,
     weights: str | None,
@@ -26,12 +35,14 @@ def test(
     stage: tuple[str, ...],
     device: str,
     compat: str | None,
+    precision: str | None,
 ) -> None:
     """Run MODEL's TEST phase and print the mean of each output.
 
     MODEL is a net definition with --weights, or a run directory.
     """
     from caffe_compat import glog
+    from caffe_compat import precision as precisions
     from caffe_compat.cli.test import score
     from caffe_compat.compat import use
     from caffe_compat.errors import CaffeError
@@ -46,7 +57,9 @@ def test(
         raise CaffeError(f"{model}: Need model weights to score; --weights names them")
     where = find_device(device)
     say_device(where, 275, 266)
-    with use(compat or RunDir(prototxt.parent).meta.get("compat", "1.0")):
+    meta = RunDir(prototxt.parent).meta
+    as_trained = use(compat or meta.get("compat", "1.0"))
+    with as_trained, precisions.use(precision or meta.get("precision", "fp32")):
         net = Net(prototxt, caffe_pb2.TEST, level, list(stage))
     net.to(where)
     for file in files:

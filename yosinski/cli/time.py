@@ -7,7 +7,14 @@ from pathlib import Path
 
 import click
 
-from yosinski.cli.options import device_option, find_device, model_argument, say_device, weights_option
+from yosinski.cli.options import (
+    device_option,
+    find_device,
+    model_argument,
+    precision_option,
+    say_device,
+    weights_option,
+)
 
 
 @click.command()
@@ -18,6 +25,7 @@ from yosinski.cli.options import device_option, find_device, model_argument, say
 @click.option("--level", type=int, default=0, help="The net's level.")
 @click.option("--stage", multiple=True, help="A stage of the net; may be repeated.")
 @device_option
+@precision_option
 def time(
     model: Path,
     weights: str | None,
@@ -26,12 +34,14 @@ def time(
     level: int,
     stage: tuple[str, ...],
     device: str,
+    precision: str | None,
 ) -> None:
     """Time the forward and backward pass of MODEL, layer by layer.
 
     MODEL is a net definition or a run directory.
     """
     from caffe_compat import glog
+    from caffe_compat import precision as precisions
     from caffe_compat.cli.time import benchmark
     from caffe_compat.net import Net
     from caffe_compat.proto import caffe_pb2
@@ -41,7 +51,8 @@ def time(
     prototxt, files = find_model(model, weights)
     where = find_device(device)
     say_device(where, 343, 339)
-    net = Net(prototxt, getattr(caffe_pb2, phase), level, list(stage))
+    with precisions.use(precision or "fp32"):
+        net = Net(prototxt, getattr(caffe_pb2, phase), level, list(stage))
     net.to(where)
     for file in files:
         net.copy_from(file)

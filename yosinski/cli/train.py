@@ -8,7 +8,15 @@ from pathlib import Path
 import click
 
 from caffe_compat.program import INTERRUPTED
-from yosinski.cli.options import PATH, compat_option, device_option, find_device, split_option, weights_option
+from yosinski.cli.options import (
+    PATH,
+    compat_option,
+    device_option,
+    find_device,
+    precision_option,
+    split_option,
+    weights_option,
+)
 
 SEED = click.IntRange(min=0, max=2**32 - 1)
 
@@ -28,6 +36,7 @@ SEED = click.IntRange(min=0, max=2**32 - 1)
 @click.option("--out", type=PATH, metavar="DIR", help="The run directory.  [default: runs/NAME]")
 @click.option("--data-root", type=PATH, metavar="DIR", help="Goes in front of relative data and mean paths.")
 @compat_option
+@precision_option
 @click.option("--force", is_flag=True, help="Start over where a run has been.")
 def train(
     prototxt: Path | None,
@@ -44,6 +53,7 @@ def train(
     out: Path | None,
     data_root: Path | None,
     compat: str | None,
+    precision: str | None,
     force: bool,
 ) -> None:
     """Train PROTOTXT: a net or solver definition, or a run directory to --resume.
@@ -77,6 +87,7 @@ def train(
         split=split,
         force=force,
         compat=compat,
+        precision=precision,
     )
     training = Training(wish)
     where = find_device(device, prefer_cpu=training.wants_cpu)
