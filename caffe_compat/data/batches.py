@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,6 +16,9 @@ from caffe_compat.data.buffers import BufferPool
 from caffe_compat.data.transform import Placement, Transformer
 
 WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+if TYPE_CHECKING:
+    from caffe_compat.data.stream import DecodedImages
+
 
 Result = TypeVar("Result")
 State = dict[str, Any]  # numbers and arrays; "records": read so far, "rng": the generator of random decisions, or None
@@ -34,6 +37,7 @@ class Batch:
     places: list[Placement] | None
     state: State
 
+    ready: tuple[Tensor, Tensor] | None = None  # images and labels as they were delivered, to whom they are shared with
 
 class BatchReader(ABC):
     """Reads batches without end. What is random or in order is decided in one thread, the rest done by several."""
@@ -47,6 +51,7 @@ class BatchReader(ABC):
         self._records = 0
 
     @abstractmethod
+        self.decoded: DecodedImages | None = None  # what other readers of the source have decoded
     def first_shape(self) -> tuple[int, int, int]:
         """Shape (channels, height, width) of the first output, which is not consumed."""
 

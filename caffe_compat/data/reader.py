@@ -170,6 +170,8 @@ class Reader(ImageReader[tuple[Buffer, Record]]):
                 self._warned = True
                 glog.error("data_transformer.cpp:166", "force_color and force_gray only for encoded datum")
             return datum.image(self.transformer.mode), datum.label
+            if datum.encoded and self.decoded:
+                return self.decoded.get(bytes(item[0]), lambda: datum.image(self.transformer.mode)), datum.label
         except CaffeError as error:
             raise self._error(item, error) from None
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from caffe_compat import glog, parallel, rng
 from caffe_compat.data.batches import Batch, BatchReader, State
-from caffe_compat.data.prefetch import Prefetcher
+from caffe_compat.data.stream import BatchStream, Member, active
 from caffe_compat.errors import CaffeError
 from caffe_compat.layers.base import BRINGS_DATA, Layer, Shape
 
@@ -19,7 +19,8 @@ from caffe_compat.layers.base import BRINGS_DATA, Layer, Shape
 class PrefetchingLayer(Layer):
     """Tops: images (batch_size, channels, height, width) after ``transform_param``, and labels (batch_size).
 
-    A thread keeps ``data_param.prefetch`` batches ready, whatever the layer's type.
+    A thread keeps ``data_param.prefetch`` batches ready, whatever the layer's type. Nets that train in turn may get the
+    same tensors, see ``data.stream``.
     """
 
     type: ClassVar[Any]
@@ -30,7 +31,7 @@ class PrefetchingLayer(Layer):
     field: ClassVar[str]  # of LayerParameter, with source and batch_size
     source: ClassVar[str]  # what ``source`` is the path of
     log_place: ClassVar[str]  # file and line of Caffe's source that logs the size of the output
-    _batches: Prefetcher[Batch] | None = None
+    _batches: BatchStream | Member | None = None
 
     @abstractmethod
     def open(self) -> BatchReader:
@@ -72,7 +73,27 @@ class PrefetchingLayer(Layer):
 
     def _start(self) -> None:
         """Start prefetching. Layers that share a rand() wait for the first forward, when all have set theirs aside."""
-        self._batches = Prefetcher(self.reader.read, self.param.data_param.prefetch)
+        streams, depth = active(), self.param.data_param.prefetch
+        if streams is None or self.compat.unseeded_rand:
+            self._batches = BatchStream(self.reader, depth)
+        else:
+            self._batches = streams.join(self._identity(), self._source_identity(), self.reader, depth)
+
+    def _identity(self) -> bytes:
+        """The same for layers that make the same batches from the same state of their readers."""
+        param = type(self.param)()
+        param.CopyFrom(self.param)
+        for field in ("name", "top", "phase", "include", "exclude", "loss_weight"):
+            param.ClearField(field)
+        return param.SerializeToString(deterministic=True) + f"{self.phase} {self.compat}".encode()
+
+    def _source_identity(self) -> bytes:
+        """The same for layers that decode the same images."""
+        settings = type(self.settings)()
+        settings.CopyFrom(self.settings)
+        settings.ClearField("batch_size")
+        what = f"{self.type} {self.reader.transformer.mode} "
+        return what.encode() + settings.SerializeToString(deterministic=True)
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         return [self._shape, self._shape[:1]][: len(self.param.top)]
@@ -82,16 +103,22 @@ class PrefetchingLayer(Layer):
             self._start()
         elif not self._batches.alive:
             self.load_data_state(self._state)  # a forked child reads for itself, from where its parent stood
-        self.reader.device = self.device
         assert self._batches is not None
+        self._batches.reader.device = self.device
         with self.naming():
             batch = self._batches.get()
         self._state = batch.state
         self._shape = tuple(batch.data.shape)
+        if batch.ready is None:  # else another net has had it before
+            batch.ready = self._ready(batch)
+        return batch.ready[: len(self.param.top)]
+
+    def _ready(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Images and labels on the layer's device."""
         data = batch.data.to(self.device, non_blocking=True)
         if batch.places is not None:
             data = self.reader.transformer.finish(data, batch.places)
-        return (data, batch.label.to(self.device, non_blocking=True))[: len(self.param.top)]
+        return data, batch.label.to(self.device, non_blocking=True)
 
     def data_state(self) -> State:
         """Where the layer stands: what ``load_data_state`` needs so that the same batches follow.
@@ -112,9 +139,8 @@ class PrefetchingLayer(Layer):
 
     def close(self) -> None:
         """Stop prefetching and close the source."""
-        if self._batches is not None and self._batches.alive:  # a forked child leaves its parent's thread alone
+        if self._batches is not None:
             self._batches.close()
-            self.reader.close()
 
     @contextmanager
     def naming(self) -> Iterator[None]:
