@@ -80,7 +80,7 @@ class Convolution(Layer):
         if x.dim() != 4 or x.device.type != "cpu":
             return x
         x = x.contiguous(memory_format=torch.channels_last)
-        num, channels, height, width = x.shape
+        _, channels, height, width = x.shape
         # Strides of a single channel say either layout; torch takes the other one unless they are these.
         return x if channels > 1 else x.as_strided(x.shape, (height * width, 1, width, 1))
 

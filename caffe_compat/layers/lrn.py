@@ -52,13 +52,14 @@ class LRN(Layer):
 
             self.saved = x
             return kernel.forward(x, lrn.local_size, lrn.alpha, lrn.beta, lrn.k)
-        dtype, x = x.dtype, x.to(torch.promote_types(x.dtype, torch.float32))
+        dtype = x.dtype
+        x = x.to(torch.promote_types(dtype, torch.float32), memory_format=torch.channels_last)
         if self.within:
             mean = F.avg_pool2d(x * x, lrn.local_size, 1, (lrn.local_size - 1) // 2)
             scale = 1 + lrn.alpha * mean
         else:
-            scale = _window_sum(x * x, lrn.local_size).mul_(lrn.alpha / lrn.local_size).add_(lrn.k)
-        power = scale.pow(-lrn.beta)
+            scale = _window_sum(x, x, lrn.local_size).mul(lrn.alpha / lrn.local_size).add_(lrn.k)
+        power = _power(scale, -lrn.beta)
         self.saved = (x, scale, power)
         return (x * power).to(dtype)
 
@@ -90,22 +91,35 @@ class LRN(Layer):
 
             return [kernel.backward(self.saved, diffs[0], lrn.local_size, lrn.alpha, lrn.beta, lrn.k)], []
         x, scale, power = self.saved
-        diff = diffs[0].to(x.dtype)
-        ratio = (diff * x).mul_(power).div_(scale)
+        direct = diffs[0].to(x.dtype) * power
         if self.within:
             # The window is symmetric and the divisor constant, so the gradient of the mean is a mean again.
+            ratio = (direct * x).div_(scale)
             spread, factor = F.avg_pool2d(ratio, lrn.local_size, 1, (lrn.local_size - 1) // 2), 1.0
         else:
-            spread, factor = _window_sum(ratio, lrn.local_size), 1.0 / lrn.local_size
-        grad = spread.mul_(x).mul_(-2 * lrn.alpha * lrn.beta * factor)
-        return [torch.addcmul(grad, diff, power)], []
+            spread, factor = _window_sum(direct / scale, x, lrn.local_size), 1.0 / lrn.local_size
+        return [direct.addcmul_(x, spread, value=-2 * lrn.alpha * lrn.beta * factor)], []
 
 
-def _window_sum(x: Tensor, size: int) -> Tensor:
-    """Sum over ``size`` neighbouring channels of (n, c, h, w), zeros beyond the ends."""
+def _power(scale: Tensor, exponent: float) -> Tensor:
+    """CaffeNet's exponent is taken by roots: several times faster, and off by two units in the last place at most."""
+    if exponent != -0.75:
+        return scale.pow(exponent)
+    root = scale.rsqrt()
+    return root.sqrt().mul_(root)
+
+
+def _window_sum(a: Tensor, b: Tensor, size: int) -> Tensor:
+    """Sum of a * b over ``size`` neighbouring channels of (n, c, h, w), zeros beyond the ends.
+
+    The products lie channels last, one pixel after the other, with zeros between that both pixels' windows share. So
+    windows are slices of one long vector, and those across two pixels are left out of the view that is returned.
+    """
     half = size // 2
-    total = x.clone()
-    for offset in range(1, min(half, x.shape[1] - 1) + 1):
-        total[:, offset:].add_(x[:, :-offset])
-        total[:, :-offset].add_(x[:, offset:])
-    return total
+    num, channels, height, width = a.shape
+    pixel = channels + half
+    line = a.new_zeros(half + num * height * width * pixel)
+    products = line[half:].view(num, height, width, pixel)[..., :channels]
+    torch.mul(a.permute(0, 2, 3, 1), b.permute(0, 2, 3, 1), out=products)
+    strides = (height * width * pixel, 1, width * pixel, pixel)
+    return line.unfold(0, size, 1).sum(1).as_strided(a.shape, strides)

@@ -41,11 +41,12 @@ class Pooling(Layer):
             self.fail(f"bottom of shape {list(shapes[0])}; expected 4 axes: num, channels, height, width")
         if pool.pool == caffe_pb2.PoolingParameter.STOCHASTIC:
             self.fail("pool: STOCHASTIC is not implemented, as in Caffe on a CPU; expected MAX or AVE")
-        self.max = pool.pool == caffe_pb2.PoolingParameter.MAX
+        self.max = self.follows_dtype = pool.pool == caffe_pb2.PoolingParameter.MAX
         if not self.max and len(self.param.top) > 1:
             self.fail("only MAX pooling has a second top")
         self.stride = self._pair("stride", pool)
         self.pad = self._pair("pad", pool)
+        self._floor = pool.round_mode == caffe_pb2.PoolingParameter.FLOOR
         if pool.global_pooling:
             if pool.HasField("kernel_size") or pool.HasField("kernel_h") or pool.HasField("kernel_w"):
                 self.fail("with global_pooling: true the kernel is the bottom's size, so kernel_size cannot be given")
@@ -83,8 +84,7 @@ class Pooling(Layer):
 
     def _pooled(self, size: int, kernel: int, stride: int, pad: int) -> int:
         room = size + 2 * pad - kernel
-        floor = self.param.pooling_param.round_mode == caffe_pb2.PoolingParameter.FLOOR
-        pooled = (room // stride if floor else -(-room // stride)) + 1
+        pooled = (room // stride if self._floor else -(-room // stride)) + 1
         if pad and (pooled - 1) * stride >= size + pad:
             pooled -= 1
         return pooled
@@ -108,22 +108,29 @@ class Pooling(Layer):
         return F.pad(x, pads, value=value) if any(pads) else x
 
     def _max(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
-        padded = self._padded(x, -FLT_MAX)
-        left, _, top, _ = self._excess(x.shape)
-        pooled, index = torch.ops.aten.max_pool2d_with_indices(padded, self._kernel(x.shape), self.stride)
-        self.saved = (x.shape, padded, pooled if self.compat.pool_gradient_to_ties else index)
+        fits = self._fits(x.shape) and not self.compat.pool_gradient_to_ties
+        padded, pad = (x, self.pad) if fits else (self._padded(x, -FLT_MAX), (0, 0))
+        window = (self._kernel(x.shape), self.stride, pad, (1, 1), fits and not self._floor)
+        pooled, index = torch.ops.aten.max_pool2d_with_indices(padded, *window)
+        self.saved = (x.shape, padded, window, pooled if self.compat.pool_gradient_to_ties else index)
         if len(self.param.top) < 2:
             return pooled
+        top, left = (0, 0) if fits else self.pad
         row, column = index // padded.shape[3] - top, index % padded.shape[3] - left
         mask = torch.where(pooled > -FLT_MAX, row * x.shape[3] + column, -1)
         return pooled, mask.to(x.dtype)
 
+    def _fits(self, shape: Shape) -> bool:
+        """Whether torch's own padding gives Caffe's windows: it may be half a kernel, and all windows begin inside."""
+        rows = zip(shape[2:], self._kernel(shape), self.stride, self.pad, self.reshape([shape])[0][2:])
+        return all(2 * p <= k and (o - 1) * s - p < n for n, k, s, p, o in rows)
+
     def _average(self, x: Tensor) -> Tensor:
         padded = self._padded(x, 0)
-        kernel = self._kernel(x.shape)
-        total = F.avg_pool2d(padded, kernel, self.stride, divisor_override=1)
-        self.saved = (x.shape, padded, self._areas(x))
-        return total / self.saved[2]
+        window = (self._kernel(x.shape), self.stride, (0, 0))
+        areas = self._areas(x)
+        self.saved = (x.shape, padded, window, areas)
+        return F.avg_pool2d(padded, *window, divisor_override=1) / areas
 
     def _areas(self, x: Tensor) -> Tensor:
         """Area of each window, as Caffe counts it; 0 where a window begins beyond the padding."""
@@ -177,19 +184,18 @@ class Pooling(Layer):
         return graph.node("Where", [some, graph.cast(found, np.float32), nothing])
 
     def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
-        shape, padded, extra = self.saved
-        kernel, (left, _, top, _) = self._kernel(shape), self._excess(shape)
+        shape, padded, window, extra = self.saved
+        kernel, stride, pad = window[:3]
         if self.max and self.compat.pool_gradient_to_ties:
-            grad = _to_all_maxima(diffs[0], padded, extra, kernel, self.stride)
+            grad = _to_all_maxima(diffs[0], padded, extra, kernel, stride)
         elif self.max:
-            grad = torch.ops.aten.max_pool2d_with_indices_backward(
-                diffs[0].contiguous(), padded, kernel, self.stride, [0, 0], [1, 1], False, extra
-            )
+            grad = torch.ops.aten.max_pool2d_with_indices_backward(diffs[0], padded, *window, extra)
         else:
-            grad = torch.ops.aten.avg_pool2d_backward(
-                (diffs[0] / extra).contiguous(), padded, kernel, self.stride, [0, 0], False, True, 1
-            )
-        return [grad[:, :, top : top + shape[2], left : left + shape[3]].contiguous()], []
+            grad = torch.ops.aten.avg_pool2d_backward(diffs[0] / extra, padded, kernel, stride, pad, False, True, 1)
+        if padded.shape != shape:
+            left, _, top, _ = self._excess(shape)
+            grad = grad[:, :, top : top + shape[2], left : left + shape[3]].contiguous()
+        return [grad], []
 
 
 def _to_all_maxima(diff: Tensor, padded: Tensor, pooled: Tensor, kernel: Pair, stride: Pair) -> Tensor:
