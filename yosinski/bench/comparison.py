@@ -5,13 +5,21 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any
 
-from yosinski.bench import seconds
+import torch
 
 Progress = Callable[[str, int, int], None]  # what is being measured, rounds done, rounds in all
 Samples = dict[str, list[float]]  # by contender: seconds of each round
 LOWER, HIGHER = "lower", "higher"
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A run that says itself how many seconds it took, such as another program, whose start does not count."""
+
+    run: Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,7 @@ class Comparison:
         samples: seconds that each contender took for the same work, by round.
         work: that work, in ``unit``; 0 where no rate is of interest.
         ratios: those of interest.
+        table: contenders are named "ROW: COLUMN", and shown as such a table of medians.
         facts: other figures, by what they are.
     """
 
@@ -54,6 +63,7 @@ class Comparison:
     work: float = 0.0
     unit: str = "img"
     ratios: tuple[Ratio, ...] = ()
+    table: bool = False
     facts: Mapping[str, float | str] = field(default_factory=dict)
 
     def value(self, ratio: Ratio) -> float:
@@ -88,7 +98,7 @@ class Comparison:
 
 def interleave(
     what: str,
-    runs: Mapping[str, Callable[[], object]],
+    runs: Mapping[str, Callable[[], object] | Reported],
     rounds: int,
     *,
     warm_up: int = 1,
@@ -104,9 +114,8 @@ def interleave(
     """
     samples: Samples = {name: [] for name in runs}
     for number in range(warm_up + rounds):
-        names = list(runs)[:: 1 if number % 2 == 0 else -1]
-        for name in names:
-            took = seconds(runs[name] if wait is None else _waiting(runs[name], wait))
+        for name in list(runs)[:: 1 if number % 2 == 0 else -1]:
+            took = timed(runs[name], wait)
             if number >= warm_up:
                 samples[name].append(took)
         if progress:
@@ -114,12 +123,19 @@ def interleave(
     return samples
 
 
-def _waiting(run: Callable[[], object], wait: Callable[[], object]) -> Callable[[], None]:
-    def whole() -> None:
-        run()
+def timed(run: Callable[[], object] | Reported, wait: Callable[[], object] | None) -> float:
+    if isinstance(run, Reported):
+        return run.run()
+    began = perf_counter()
+    run()
+    if wait is not None:
         wait()
+    return perf_counter() - began
 
-    return whole
+
+def waiting(device: torch.device) -> Callable[[], object] | None:
+    """What waits until a device has done what it was told; None for the CPU, which is done when a call returns."""
+    return (lambda: torch.cuda.synchronize(device)) if device.type == "cuda" else None
 
 
 def spread(samples: list[float]) -> tuple[float, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -13,26 +14,44 @@ from yosinski.bench.comparison import LOWER, Comparison, Ratio, spread
 
 def show(comparison: Comparison) -> None:
     """Print a comparison: with frames on a terminal, as plain columns elsewhere."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    terminal = sys.stdout.isatty()
-    console = Console(width=None if terminal else 120, highlight=False)
     click.echo(comparison.title)
-    if comparison.samples:
-        table = Table(box=box.ROUNDED if terminal else None, pad_edge=terminal, show_edge=terminal)
-        table.add_column("" if terminal else "  ")
-        for header in ("median", "quartiles", *([f"{comparison.unit}/s"] if comparison.work else [])):
-            table.add_column(header, justify="right", no_wrap=True)
-        for name in comparison.samples:
-            table.add_row(name if terminal else f"  {name}", *cells(comparison, name))
-        console.print(table)
+    if comparison.table:
+        show_rows(*pivoted(comparison))
+    elif comparison.samples:
+        headers = ["", "median", "quartiles", *([f"{comparison.unit}/s"] if comparison.work else [])]
+        show_rows(headers, [[name, *cells(comparison, name)] for name in comparison.samples])
     for ratio in comparison.ratios:
         click.echo(f"  {ratio.name}: {verdict(comparison, ratio)}")
     for what, value in comparison.facts.items():
         click.echo(f"  {what}: {value if isinstance(value, str) else figure(value)}")
     click.echo("")
+
+
+def show_rows(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table; all columns but the first are to the right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    terminal = sys.stdout.isatty()
+    table = Table(box=box.ROUNDED if terminal else None, pad_edge=terminal)
+    table.add_column(headers[0])
+    for header in headers[1:]:
+        table.add_column(header, justify="right", no_wrap=True)
+    for first, *others in rows:
+        table.add_row(first if terminal else f"  {first}", *others)
+    Console(width=None if terminal else 120, highlight=False).print(table)
+
+
+def pivoted(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """Headers and rows of a comparison whose contenders are named "ROW: COLUMN": medians in ms."""
+    names = [name.rpartition(": ") for name in comparison.samples]
+    columns = list(dict.fromkeys(column for _, _, column in names))
+    rows = []
+    for row in dict.fromkeys(row for row, _, _ in names):
+        values = [statistics.median(comparison.samples[f"{row}: {column}"]) for column in columns]
+        rows.append([row, *(figure(1e3 * value) for value in values)])
+    return ["ms", *columns], rows
 
 
 def cells(comparison: Comparison, name: str) -> list[str]:
@@ -76,7 +95,13 @@ class Live:
 
     def __call__(self, what: str, done: int, total: int) -> None:
         if self._status is not None:
-            self._status.update(f"{what}: {done} of {total}")
+            self._status.update(f"{what}: {done} of {total} rounds")
+            self._status.start()
+
+    def clear(self) -> None:
+        """Take the line away, for something to be printed in its place; the next call brings it back."""
+        if self._status is not None:
+            self._status.stop()
 
     def __exit__(self, *_: object) -> None:
         if self._status is not None:

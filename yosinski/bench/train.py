@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from yosinski.bench.comparison import Comparison, Progress, Ratio, interleave
+from yosinski.bench.comparison import Comparison, Progress, Ratio, interleave, waiting
 from yosinski.bench.plain import PlainCaffeNet, PlainLoop
 from yosinski.bench.plain_data import LmdbImages, batches
 from yosinski.caffenet import MINI
@@ -19,25 +19,24 @@ from yosinski.resources import prototxt_dir
 
 WORKERS = (0, 2)  # processes beside the main one that read for plain torch
 GOAL = 1.4
+CPU = torch.device("cpu")
 
 
 def measure(
-    rounds: int = 7, iterations: int = 150, device: torch.device | None = None, progress: Progress | None = None
+    rounds: int = 7, iterations: int = 150, device: torch.device = CPU, progress: Progress | None = None
 ) -> Iterator[Comparison]:
     """Train the demo's net on the demo's images; the plain loop with its data read by itself, or by other processes.
 
     Args:
         iterations: of a round; enough for what was read ahead between rounds not to count.
     """
-    device = device or torch.device("cpu")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="yosinski-bench-")))
         solver = stack.enter_context(mini_solver(folder / "ours", device))
         loops = {f"plain torch, {n} workers": plain_loop(folder / f"{n}", n, device) for n in WORKERS}
         runs: dict[str, Any] = {"ours": lambda: solver.step(iterations)}
         runs |= {name: lambda loop=loop: loop.step(iterations) for name, loop in loops.items()}
-        wait = torch.cuda.synchronize if device.type == "cuda" else None
-        samples = interleave("training", runs, rounds, progress=progress, wait=wait)
+        samples = interleave("training", runs, rounds, progress=progress, wait=waiting(device))
         losses = {"ours": solver.smoothed.value, "plain torch": max(loop.step(1) for loop in loops.values())}
     faster = min(loops, key=lambda name: statistics.median(samples[name]))
     yield Comparison(

@@ -1,29 +1,75 @@
-"""`yosinski bench`: what is measured is the study's net, and all figures hang together."""
+"""`yosinski bench`: each bench in little, its figures, and the file of ratios."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 
-def test_the_nets_are_the_same_and_the_work_is_counted() -> None:
-    from yosinski.bench.caffenet import caffenet, gflop
-    from yosinski.bench.plain import PlainCaffeNet
-    from yosinski.caffenet import FULL
-
-    net = caffenet(batch=2)
-    shapes = [tuple(learnable.parameter.shape) for learnable in net.learnable]
-    assert shapes == [tuple(parameter.shape) for parameter in PlainCaffeNet(FULL).parameters()]
-    forward = 105_415_200 + 223_948_800 + 149_520_384 + 112_140_288 + 74_760_192 + 37_748_736 + 16_777_216 + 4_096_000
-    assert gflop(net) == pytest.approx(2 * 2 * (3 * forward - 105_415_200) / 1e9)  # conv1 needs no gradient of images
-
-
-def test_figures_as_json(run) -> None:
-    done = run("bench", "--rounds", 1, "--batch", 2, "--json")
+def figures(done: Any) -> dict[str, Any]:
     assert done.code == 0, done.err
-    figures = json.loads(done.out)
-    net = figures["caffenet"]
-    assert net["bound_s"] == pytest.approx(net["gflop"] / net["sgemm_gflops"])
-    assert net["caffe_compat_x_bound"] == pytest.approx(net["caffe_compat_s"] / net["bound_s"])
-    assert figures["data_layer"]["images_per_s"] > 0
+    found = json.loads(done.out)
+    assert found["machine"]["cores"] >= 1 and found["machine"]["versions"]["torch"]
+    comparisons: dict[str, Any] = found["comparisons"]
+    return comparisons
+
+
+def test_net(run) -> None:
+    found = figures(run("bench", "net", "--size", "mini", "--rounds", 1, "--batch", 2, "--json", "-"))
+    assert list(found) == ["net/mini", "net/mini-layers", "net/mini-frozen"]
+    times = {name: of["median_s"] for name, of in found["net/mini"]["contenders"].items()}
+    ratios = {name: of["value"] for name, of in found["net/mini"]["ratios"].items()}
+    assert ratios["ours / bound"] == pytest.approx(times["ours"] / times["bound"])
+    assert ratios["plain torch / ours"] == pytest.approx(times["plain torch"] / times["ours"])
+
+
+def test_train_keeps_a_file_and_finds_what_became_slower(run, tmp_path: Path) -> None:
+    ratios, samples = tmp_path / "ratios.json", tmp_path / "samples.json"
+    small = ("bench", "train", "--rounds", 1, "--iterations", 5)
+    done = run(*small, "--save", ratios, "--json", samples)
+    assert done.code == 0, done.err
+    assert "mini net from LMDB, 5 iterations of 64 images a round" in done.out
+    made = json.loads(samples.read_text())["comparisons"]["train/mini"]
+    assert set(made["contenders"]) == {"ours", "plain torch, 0 workers", "plain torch, 2 workers"}
+    assert made["contenders"]["ours"]["img_per_s"] == pytest.approx(320 / made["contenders"]["ours"]["median_s"])
+    assert 0 < made["facts"]["loss, ours"] < 3 and 0 < made["facts"]["loss, plain torch"] < 3
+    before = json.loads(ratios.read_text())
+    (ratio,) = before["cpu"]["ratios"].values()
+    assert ratio == {
+        "value": pytest.approx(made["ratios"]["plain torch / ours"]["value"], abs=1e-4),
+        "better": "higher",
+    }
+    ratio["value"] = 1000.0
+    ratios.write_text(json.dumps(before))
+    done = run(*small, "--compare", ratios)
+    assert done.code == 1
+    assert "slower: train/mini: plain torch / ours: 1e+03 then, " in done.err
+    assert done.err.endswith(f"1 of 1 ratios are worse than in {ratios} by more than 1.25\n")
+    ratio["value"] = 0.001
+    ratios.write_text(json.dumps(before))
+    done = run(*small, "--compare", ratios)
+    assert done.code == 0 and "none of 1 ratios is worse" in done.err
+
+
+def test_infer(run) -> None:
+    pytest.importorskip("onnxruntime")
+    found = figures(
+        run("bench", "infer", "--size", "mini", "--images", 100, "--threads", 1, "--rounds", 1, "--json", "-")
+    )
+    made = found["infer/mini-1"]
+    assert made["work"] == 100 and "Fashion-MNIST" in made["facts"]["images"]
+    assert {"ours", "ours, reading alone", "onnxruntime"} <= set(made["contenders"])
+    times = {name: of["median_s"] for name, of in made["contenders"].items()}
+    assert made["ratios"]["onnxruntime / ours"]["value"] == pytest.approx(times["onnxruntime"] / times["ours"])
+    assert times["ours, reading alone"] < times["ours"]
+
+
+def test_wrong_usage(run, tmp_path: Path) -> None:
+    done = run("bench", "--rounds", 1, "train")
+    assert done.code == 2 and "options go behind the name of the bench: yosinski bench train" in done.err
+    (tmp_path / "x.json").write_text("[]")
+    done = run("bench", "train", "--compare", tmp_path / "x.json")
+    assert done.code == 1 and "not a file of `yosinski bench --save`" in done.err
