@@ -52,6 +52,10 @@ class World:
         each = count // self.size
         return slice(self.rank * each, (self.rank + 1) * each)
 
+    def meet(self) -> None:
+        """Wait for all the others to be here."""
+        self.largest(0)
+
     def part(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of this process's part of a batch, whose first axis counts images. CaffeError as in ``rows``."""
         return (len(range(shape[0])[self.rows(shape[0])]), *shape[1:]) if shape else shape
@@ -175,13 +179,15 @@ def joined() -> Iterator[World]:
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if nccl else "gloo", store=store, rank=rank, world_size=size, timeout=PATIENCE
     )
+    if nccl:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
     if rank == 0:
         store.set("seed", str(int.from_bytes(os.urandom(4), "little")))
     rng.set_random_seed(int(store.get("seed")))
     _world = World(rank, size, store)
     try:
         yield _world
-        _world.largest(0)  # nobody leaves, and takes the store along, while others are at work
+        _world.meet()  # nobody leaves, and takes the store along, while others are at work
     except Exception as error:
         if not _world.failed(" ".join(str(error).split()) or type(error).__name__):
             raise SystemExit(1) from None

@@ -119,9 +119,9 @@ def numbers(scores: Scores, speed: float) -> str:
 
 
 def images_per_iteration(solver: Any) -> int:
-    """Images in the batches of one update: the first axis of the net's first blob, iter_size times."""
+    """Images of one update: the first axis of the net's first blob, iter_size times, by all processes."""
     blob = next(iter(solver.net.blobs.values()), None)
-    return int(blob.shape[0]) * solver.param.iter_size if blob is not None and blob.shape else 1
+    return int(blob.shape[0]) * solver.param.iter_size * solver.world.size if blob is not None and blob.shape else 1
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -69,24 +69,31 @@ class Session:
         """
         import torch
 
-        from caffe_compat import glog, rng
+        from caffe_compat import glog, parallel, precision, rng
         from caffe_compat.compat import use
         from caffe_compat.solver import Solver
         from yosinski import progress
         from yosinski.cli.options import say_device
         from yosinski.run_dir import describe_file
 
-        training, keep = self.training, self.keep
-        with training.opened(str(self.device)) as run, ExitStack() as stack:
+        training, world = self.training, parallel.world()
+        keep = self.keep if world.leads else None
+        world.meet()  # all have read what they need of the run directory, before one takes it over
+        opened = training.opened(str(self.device)) if world.leads else nullcontext(training.run)
+        with opened as run, ExitStack() as stack:
             if self.device.type == "cuda":
                 torch.backends.cudnn.deterministic = True  # else no two runs are the same, let alone a resumed one
             if self.log_before is not None:
                 stack.callback(glog.detach, glog.attach(sys.stderr, before=self.log_before))
             scores = stack.enter_context(progress.listening())
             say_device(self.device, 197, 204)
+            if world.size > 1:
+                glog.info("parallel", f"Each batch is split over {world.size} processes")
             stack.enter_context(use(training.compat))
+            stack.enter_context(precision.use(training.precision))
             rng.set_data_seed(training.data_seed)
             solver = Solver(training.param, net_class=training.build_net, device=self.device, exact=True)
+            stack.callback(solver.close)
             if keep:
                 stack.callback(run.prune, keep)
                 solver.add_callback(lambda: prune(training, solver.iter, keep), lambda: None)
@@ -101,19 +108,22 @@ class Session:
             yield from solver.solving()
             glog.info("caffe.cpp:250", "Optimization Done.")
             finished = solver.iter >= training.param.max_iter
-            weights = run.newest_weights()
-            run.end(
-                "finished" if finished else "interrupted",
-                solver.iter,
-                tested_at=scores.tested_at,
-                scores=scores.test,
-                weights=describe_file(weights) if weights else None,
-            )
+            if world.leads:
+                weights = run.newest_weights()
+                run.end(
+                    "finished" if finished else "interrupted",
+                    solver.iter,
+                    tested_at=scores.tested_at,
+                    scores=scores.test,
+                    weights=describe_file(weights) if weights else None,
+                )
         return Outcome(solver.iter, finished, scores.top1 if scores.tested_at > 0 else None, scores.tested_at)
 
 
 def train(training: Training, device: Any, *, quiet: bool = False, keep: int | None = None) -> Outcome:
     """Train one net; Ctrl-C stops it with a snapshot, a hangup just writes one.
+
+    With several processes a hangup or SIGTERM stops it, too, since torchrun, which passes them on, ends by them.
 
     Args:
         device, keep: as of ``Session``.
@@ -122,13 +132,16 @@ def train(training: Training, device: Any, *, quiet: bool = False, keep: int | N
     Raises:
         CaffeError: see ``Session.work``.
     """
+    from caffe_compat import parallel
     from caffe_compat.solver.pauses import finish
     from caffe_compat.solver.signals import handle_signals
     from yosinski import progress
 
+    world = parallel.world()
     with ExitStack() as stack:
-        terminal = sys.stderr.isatty()
+        terminal, quiet = sys.stderr.isatty(), quiet or not world.leads
         bar = stack.enter_context(progress.bars()) if terminal and not quiet else None
         session = Session(training, device, keep=keep, bar=bar, log_before=None if terminal or quiet else "")
-        stack.enter_context(handle_signals(session))
+        several = {"sighup": "stop", "sigterm": "stop"} if world.size > 1 else {}
+        stack.enter_context(handle_signals(session, **several))
         return contextvars.copy_context().run(finish, session.work())

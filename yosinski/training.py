@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from caffe_compat import compat
 from caffe_compat.atomic import writing
@@ -19,6 +19,9 @@ from yosinski.needs import check_inputs, find_base_weights
 from yosinski.net_names import is_name, parse_name
 from yosinski.resources import find_prototxt
 from yosinski.run_dir import RunDir, describe_database, describe_file
+
+if TYPE_CHECKING:
+    from caffe_compat.trunk import Trunk
 
 NET_FIELDS = ("net", "train_net", "test_net")  # those of a SolverParameter that name files
 
@@ -58,6 +61,7 @@ class Training:
         state: the .solverstate to go on from, or None.
         exact: whether to go on from it to the bit; a snapshot that the user names may be Caffe's own.
         data_seed: what the data layers are seeded with, None: as in Caffe by the main generator.
+        trunk: what nets that train in turn share; None: it trains alone.
 
     Raises:
         CaffeError: a definition is wrong, or data, mean, weights or snapshot are missing, or definitions or data have
@@ -107,6 +111,7 @@ class Training:
         if resumes:
             unchanged.check(self.run, self.param, self.nets, self.inputs())
         self.wish = wish
+        self.trunk: Trunk | None = None
         # What a run was begun with it goes on with.
         begun = self.run.meta
         self.compat = compat.parse(wish.compat or begun.get("compat", "1.0"))
@@ -132,12 +137,13 @@ class Training:
     def build_net(self, param: Any, source: str = "") -> Any:
         """The solver's way to a net: the definition on the halves of --split, --data-root in front of its paths."""
         from caffe_compat.net import Net
+        from caffe_compat.trunk import TrunkNet
 
         if self.split is not None:
             set_split(param, self.split)
         if self.data_root is not None:
             set_data_root(param, self.data_root)
-        return Net(param, source=source)
+        return Net(param, source=source) if self.trunk is None else TrunkNet(param, self.trunk, source)
 
     def files(self) -> dict[str, Any]:
         """Path and hash of everything that the run reads."""
@@ -157,7 +163,7 @@ class Training:
     @contextmanager
     def opened(self, device: str) -> Iterator[RunDir]:
         """Take the run directory, write the definitions into it, log to it, and note how the run ends."""
-        from caffe_compat import glog
+        from caffe_compat import glog, parallel
 
         run, wish = self.run, self.wish
         run.open(resume=self.state is not None, force=wish.force, max_iter=self.param.max_iter)
@@ -165,6 +171,7 @@ class Training:
             stack.callback(run.close)
             run.begin(
                 device=device,
+                processes=parallel.world().size,
                 seed=self.param.random_seed if self.param.random_seed >= 0 else None,
                 data_seed=self.data_seed,
                 max_iter=self.param.max_iter,

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor
 
+from caffe_compat import parallel
 from caffe_compat.data.buffers import BufferPool
 from caffe_compat.data.transform import Placement, Transformer
 
-WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 if TYPE_CHECKING:
     from caffe_compat.data.stream import DecodedImages
 
+WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 Result = TypeVar("Result")
 State = dict[str, Any]  # numbers and arrays; "records": read so far, "rng": the generator of random decisions, or None
@@ -36,22 +37,26 @@ class Batch:
     label: Tensor
     places: list[Placement] | None
     state: State
-
     ready: tuple[Tensor, Tensor] | None = None  # images and labels as they were delivered, to whom they are shared with
 
+
 class BatchReader(ABC):
-    """Reads batches without end. What is random or in order is decided in one thread, the rest done by several."""
+    """Reads batches without end. What is random or in order is decided in one thread, the rest done by several.
+
+    Of several processes that train together each reads its part; all decide for the whole batch.
+    """
 
     def __init__(self, transformer: Transformer, batch_size: int) -> None:
         self.transformer = transformer
         self.batch_size = batch_size
+        self.mine = parallel.world().rows(batch_size)  # of each batch: the others go to other processes
         self.device = torch.device("cpu")  # where the batches will be wanted
+        self.decoded: DecodedImages | None = None  # what other readers of the source have decoded
         self._buffers = BufferPool()
         self._pool = ThreadPoolExecutor(WORKERS, "data")
         self._records = 0
 
     @abstractmethod
-        self.decoded: DecodedImages | None = None  # what other readers of the source have decoded
     def first_shape(self) -> tuple[int, int, int]:
         """Shape (channels, height, width) of the first output, which is not consumed."""
 

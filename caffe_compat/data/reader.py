@@ -84,6 +84,7 @@ class ImageReader(BatchReader, Generic[Item]):
             self._records += len(items)
             chances = self.transformer.draw(len(items))
             state = self.state()
+            items, chances = items[self.mine], chances[self.mine]
             first = self._load(items[0])
             shape = self._shape(items[0], first[0])
         except CaffeError as error:
@@ -169,9 +170,9 @@ class Reader(ImageReader[tuple[Buffer, Record]]):
             if self.transformer.mode != AS_STORED and not datum.encoded and not self._warned:
                 self._warned = True
                 glog.error("data_transformer.cpp:166", "force_color and force_gray only for encoded datum")
-            return datum.image(self.transformer.mode), datum.label
             if datum.encoded and self.decoded:
                 return self.decoded.get(bytes(item[0]), lambda: datum.image(self.transformer.mode)), datum.label
+            return datum.image(self.transformer.mode), datum.label
         except CaffeError as error:
             raise self._error(item, error) from None
 

@@ -96,7 +96,8 @@ class WindowReader(BatchReader):
         for kind in self._kinds:
             picks.append(kind[self._rng.next_u32() % len(kind)])
             mirrors.append(self.transformer.mirror and self._rng.next_u32() % 2 == 1)
-        data = self._buffers.take((self.batch_size, *self.first_shape()))
+        picks, mirrors = picks[self.mine], mirrors[self.mine]
+        data = self._buffers.take((len(picks), *self.first_shape()))
         self._in_parallel(self._render, picks, mirrors, data.numpy())
         labels = torch.tensor([pick[LABEL] for pick in picks], dtype=torch.float32)
         return Batch(data, labels, None, self.state())

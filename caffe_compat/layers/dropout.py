@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from caffe_compat import rng
+from caffe_compat import parallel, rng
 from caffe_compat.layers.base import Gradients, Need, NeuronLayer, Shape
 from caffe_compat.layers.registry import register
 from caffe_compat.proto import caffe_pb2
@@ -27,6 +27,7 @@ class Dropout(NeuronLayer):
     """
 
     type = "Dropout"
+    follows_dtype = True
     no_onnx = "in phase TRAIN it draws a new mask at every forward"
 
     def setup(self, shapes: list[Shape]) -> None:
@@ -44,9 +45,14 @@ class Dropout(NeuronLayer):
         return (x * self.saved).mul_(self.scale)
 
     def _mask(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu":
+        """For the whole batch, where x is only one of several processes' part."""
+        world = parallel.world()
+        if x.device.type == "cpu":
+            whole = torch.from_numpy(rng.main().bernoulli(world.size * x.numel(), self.keep))
+            return whole.view(world.size, *x.shape)[world.rank]
+        if world.size == 1:
             return torch.rand_like(x) < self.keep
-        return torch.from_numpy(rng.main().bernoulli(x.numel(), self.keep)).view(x.shape)
+        return (torch.rand(world.size, *x.shape, dtype=x.dtype, device=x.device) < self.keep)[world.rank]
 
     def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
         if self.phase != caffe_pb2.TEST:

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from caffe_compat import libc_rand
+from caffe_compat import libc_rand, parallel
+from caffe_compat.errors import CaffeError
 from caffe_compat.layers.base import BRINGS_DATA, Layer, Shape
 from caffe_compat.layers.registry import register
 
@@ -26,6 +27,7 @@ class HDF5Data(Layer):
     num_bottoms = (0, 0)
     num_tops = (1, None)
     no_onnx = BRINGS_DATA
+    splits_batch = True
 
     def setup(self, shapes: list[Shape]) -> None:
         param = self.param.hdf5_data_param
@@ -41,6 +43,10 @@ class HDF5Data(Layer):
         if not self.files:
             self.fail(f"Must have at least 1 HDF5 filename listed in {param.source!r}")
         self.shuffle, self.batch_size = param.shuffle, param.batch_size
+        try:
+            self.mine = parallel.world().rows(self.batch_size)
+        except CaffeError as error:
+            self.fail(f"hdf5_data_param.batch_size: {error}")
         if self.shuffle:
             libc_rand.process().shuffle(self.files)
         self.file = self.row = 0
@@ -49,10 +55,10 @@ class HDF5Data(Layer):
         self._load(self.files[0])
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
-        return [(self.batch_size, *array.shape[1:]) for array in self.arrays]
+        return [parallel.world().part((self.batch_size, *array.shape[1:])) for array in self.arrays]
 
     def forward(self, *bottoms: Tensor) -> tuple[Tensor, ...]:
-        batches = [np.empty(shape, np.float32) for shape in self.reshape([])]
+        batches = [np.empty((self.batch_size, *array.shape[1:]), np.float32) for array in self.arrays]
         done = 0
         while done < self.batch_size:
             rows = self.rows[self.row : self.row + self.batch_size - done]
@@ -62,7 +68,7 @@ class HDF5Data(Layer):
             self.row += len(rows)
             if self.row == len(self.rows):
                 self._next_file()
-        return tuple(torch.from_numpy(batch).to(self.device) for batch in batches)
+        return tuple(torch.from_numpy(batch[self.mine]).to(self.device) for batch in batches)
 
     def data_state(self) -> dict[str, Any]:
         """What comes next: the files and the rows of the one at hand, in their order, and the places in both."""

@@ -10,20 +10,22 @@ from typing import Any
 
 
 @contextmanager
-def handle_signals(solver: Any, sigint: str = "stop", sighup: str = "snapshot") -> Iterator[None]:
+def handle_signals(
+    solver: Any, sigint: str = "stop", sighup: str = "snapshot", sigterm: str | None = None
+) -> Iterator[None]:
     """Within this context SIGINT and SIGHUP become requests to the solver, by default as in ``caffe train``.
 
     Only in the main thread of a program. A second SIGINT, for those who cannot wait, interrupts at once.
 
     Args:
         solver: a Solver.
-        sigint, sighup: "stop", "snapshot" or "none" (the signal is ignored).
+        sigint, sighup, sigterm: "stop", "snapshot" or "none" (the signal is ignored); None: do what it did before.
     """
     impatient = False
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         nonlocal impatient
-        action = sigint if number == signal.SIGINT else sighup
+        action = actions[number]
         if number == signal.SIGINT and action == "stop":
             if impatient:
                 raise KeyboardInterrupt
@@ -31,8 +33,9 @@ def handle_signals(solver: Any, sigint: str = "stop", sighup: str = "snapshot") 
         if action != "none":
             solver.request(action)
 
-    numbers = [signal.SIGINT] + ([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])
-    previous = {number: signal.signal(number, on_signal) for number in numbers}
+    wanted = {"SIGINT": sigint, "SIGHUP": sighup, "SIGTERM": sigterm}
+    actions = {getattr(signal, name): action for name, action in wanted.items() if action and hasattr(signal, name)}
+    previous = {number: signal.signal(number, on_signal) for number in actions}
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from caffe_compat import glog, weights
+from caffe_compat import glog, parallel, weights
 from caffe_compat.atomic import writing
 from caffe_compat.errors import CaffeError
 from caffe_compat.proto import caffe_pb2
@@ -40,7 +40,8 @@ def write(solver: Solver) -> str:
     In 2014 the weights had no extension. An exact solver adds ``.exact``, see ``exact_state``.
 
     All files are complete on the disk before any gets its name, and the state gets its name last: where there is a
-    state, the others are there too. Whatever fails, earlier snapshots stay, and nothing half-written is left.
+    state, the others are there too. Whatever fails, earlier snapshots stay, and nothing half-written is left. Of
+    several processes that train together, one writes.
     """
     param = solver.param
     hdf5 = param.snapshot_format == caffe_pb2.SolverParameter.HDF5
@@ -48,6 +49,8 @@ def write(solver: Solver) -> str:
     extension = "" if solver.compat.snapshot_names_2014 else ".caffemodel"
     model, state_path = Path(f"{base}{extension}{suffix}"), Path(f"{base}.solverstate{suffix}")
     ready = Path(f"{base}.new.caffemodel{suffix}")
+    if not parallel.world().leads:
+        return str(state_path)
     if hdf5:
         glog.info("solver.cpp:474", f"Snapshotting to HDF5 file {model}")
         glog.info("sgd_solver.cpp:296", f"Snapshotting solver state to HDF5 file {state_path}")

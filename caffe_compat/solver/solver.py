@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from caffe_compat import compat, glog, rng
+from caffe_compat import compat, glog, parallel, rng
 from caffe_compat.errors import CaffeError
 from caffe_compat.host_memory import reuse_blobs
+from caffe_compat.layers.prefetching import PrefetchingLayer
 from caffe_compat.net import Net
 from caffe_compat.proto import read_solver
 from caffe_compat.proto.text import format as format_text
@@ -46,6 +47,7 @@ class Solver:
         net: the net that is trained.
         test_nets: the nets that are tested. They have weights of their own until the first test, as in Caffe.
         iter: number of updates done.
+        world: the processes that train together, each with its part of every batch.
 
     Raises:
         CaffeError: the definition of the solver or of a net is wrong; one line.
@@ -61,7 +63,7 @@ class Solver:
     ) -> None:
         self.source = os.fspath(param if isinstance(param, (str, os.PathLike)) else source)
         self.param = read_solver(self.source) if isinstance(param, (str, os.PathLike)) else param
-        self.compat, self.exact = compat.active(), exact
+        self.compat, self.world, self.exact = compat.active(), parallel.world(), exact
         self._net_class, self._device = net_class, device
         reuse_blobs()
         glog.info("solver.cpp:45", f"Initializing solver from parameters: \n{format_text(self.param).rstrip()}")
@@ -74,6 +76,7 @@ class Solver:
         self.test_nets = [self._create(net, "test") for net in nets.test_nets(self.param, self.source)]
         for test_net in self.test_nets:
             test_net.debug_info = self.param.debug_info
+        self._split_pass = parallel.SplitPass(self.net) if self.world.size > 1 else None
         self.optimizer = Optimizer(self.param, self.net, self.source)
         self.iter = 0
         self._requests: deque[str] = deque()
@@ -87,6 +90,7 @@ class Solver:
         """Build a net; the ``weights`` that the solver names go into train and test nets alike."""
         glog.info(f"solver.cpp:{source.line}", f"Creating {kind} net {source.description}")
         net = self._net_class(source.param, source=source.path)
+        parallel.check(net)
         if self._device is not None:
             net.to(self._device)
         for path in (name.strip() for names in self.param.weights for name in names.split(",")):
@@ -111,6 +115,7 @@ class Solver:
         if resume_file is not None:
             glog.info("solver.cpp:296", f"Restoring previous solver status from {os.fspath(resume_file)}")
             self.restore(resume_file)
+        self.world.check_alike(self.net)
         yield from self.stepping(self.param.max_iter - self.iter)
         if self.param.snapshot_after_train and not self._due(self.param.snapshot):
             self.snapshot()
@@ -118,7 +123,7 @@ class Solver:
             glog.info("solver.cpp:311", "Optimization stopped early.")
             return
         if self._due(self.param.display) and not self.compat.log_2014:
-            self.smoothed.add(self.net.forward_layers())
+            self.smoothed.add(self.world.mean(self.net.forward_layers()))
             glog.info("solver.cpp:327", f"Iteration {self.iter}, loss = {self.smoothed.value:g}")
         if self._due(self.param.test_interval):
             yield from self._testing_all()
@@ -150,7 +155,7 @@ class Solver:
             for _, on_gradients in self._callbacks:
                 on_gradients()
             self.apply_update()
-            request = self._requests.popleft() if self._requests else None
+            request = self._next_request()
             if request == "snapshot" or self._due(param.snapshot):
                 self.snapshot()
             if request == "stop":
@@ -164,10 +169,12 @@ class Solver:
 
     def _forward_backward(self) -> Tensor:
         """The mean loss over the iter_size batches of an iteration; gradients add up in the parameters."""
-        loss = self.net.forward_backward()
-        for _ in range(1, self.param.iter_size):
-            loss = loss + self.net.forward_backward()
-        return loss / self.param.iter_size
+        last = self._split_pass or self.net.forward_backward
+        first, *others = [self.net.forward_backward] * (self.param.iter_size - 1) + [last]
+        loss = first()
+        for one in others:
+            loss = loss + one()
+        return self.world.mean(loss / self.param.iter_size)
 
     def apply_update(self) -> None:
         """Change the weights by the gradients at hand, and count the iteration."""
@@ -193,7 +200,7 @@ class Solver:
         speed = f"{(self.iter - self._shown) / seconds:g} iter/s, {seconds:g}s/{self.param.display} iters"
         glog.info("solver.cpp:239", f"Iteration {self.iter} ({speed}), loss = {loss:g}")
         values = {name: blob.tensor for name, blob in self.net.output_blobs.items()}
-        for line in display.outputs(self.net, values, "Train"):
+        for line in display.outputs(self.net, self.world.outputs(self.net, values), "Train"):
             glog.info("solver.cpp:258", line)
         self._restart_timer()
 
@@ -206,6 +213,12 @@ class Solver:
         if action not in ACTIONS:
             raise ValueError(f"action {action!r}; known: {', '.join(ACTIONS)}")
         self._requests.append(action)
+
+    def _next_request(self) -> str | None:
+        """The oldest request that has not been served. All processes serve what one is asked for, at the same time."""
+        mine = len(ACTIONS) - ACTIONS.index(self._requests.popleft()) if self._requests else 0
+        most = self.world.largest(mine)  # to stop counts for more than a snapshot
+        return ACTIONS[-most] if most else None
 
     # Testing
 
@@ -248,12 +261,19 @@ class Solver:
 
     def _interrupted(self) -> bool:
         """Serve requests that come in during a test; true if one of them is to stop."""
-        while self._requests:
-            if self._requests.popleft() == "snapshot":
+        while request := self._next_request():
+            if request == "snapshot":
                 self.snapshot()
             else:
                 self._stopped = True
         return self._stopped
+
+    def close(self) -> None:
+        """Let go of the data's threads and files."""
+        for net in (self.net, *self.test_nets):
+            for layer in net.layers:
+                if isinstance(layer, PrefetchingLayer):
+                    layer.close()
 
     # Snapshots
 

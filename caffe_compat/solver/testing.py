@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from caffe_compat import parallel
 from caffe_compat.solver.pauses import Pauses
 
 
@@ -21,7 +23,7 @@ class Scores:
 
 def scoring(net: Any, batches: int, interrupted: Callable[[], bool]) -> Pauses[Scores | None]:
     """Run ``batches`` forward passes, and pause after each; None if ``interrupted()`` says so before one of them."""
-    loss: Any = 0.0
+    loss = torch.zeros(())
     sums: dict[str, Tensor] = {}
     for _ in range(batches):
         if interrupted():
@@ -30,4 +32,6 @@ def scoring(net: Any, batches: int, interrupted: Callable[[], bool]) -> Pauses[S
         for name, blob in net.output_blobs.items():
             sums[name] = sums[name] + blob.tensor if name in sums else blob.tensor.clone()
         yield
-    return Scores(loss / max(batches, 1), {name: total / batches for name, total in sums.items()})
+    world = parallel.world()
+    means = {name: total / batches for name, total in sums.items()}
+    return Scores(world.mean(loss / max(batches, 1)), world.outputs(net, means))

@@ -75,9 +75,13 @@ def find_device(name: str, prefer_cpu: bool = False) -> Any:
     """The torch.device of --device; ``prefer_cpu``: what auto means where a definition asks for the CPU."""
     import torch
 
+    from caffe_compat import parallel
+
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() and not prefer_cpu else "cpu"
-    device = torch.device("cuda:0" if name == "cuda" else name)
+    if ":" in name and parallel.world().size > 1:
+        raise CaffeError(f"--device {name}: of several processes each takes the GPU of its own number; expected cuda")
+    device = torch.device(f"cuda:{parallel.device_index()}" if name == "cuda" else name)
     if device.type == "cuda" and device.index >= torch.cuda.device_count():
         raise CaffeError(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA device(s)")
     return device

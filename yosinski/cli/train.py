@@ -61,6 +61,9 @@ def train(
     The run directory holds the definitions as used, Caffe's log lines, the snapshots, and run.json with versions and
     hashes. Snapshots go there whatever snapshot_prefix says. Ctrl-C finishes the iteration, writes a snapshot and
     exits with 130; a hangup signal just writes a snapshot.
+
+    torchrun --nproc-per-node N -m yosinski train ... trains one net with N processes, each with a GPU of its own, or
+    on the CPU, and its part of every batch.
     """
     if prototxt is None and solver is None:
         raise click.UsageError("Missing argument 'PROTOTXT'.")
@@ -68,6 +71,7 @@ def train(
         raise click.UsageError("--snapshot and --resume go on with a run; --weights and --force start one.")
     if (snapshot is not None) + resume + resume_as_caffe > 1:
         raise click.UsageError("--snapshot, --resume and --resume-as-caffe exclude each other.")
+    from caffe_compat import parallel
     from yosinski import session
     from yosinski.model import find_weights
     from yosinski.training import Training, Wish
@@ -89,12 +93,19 @@ def train(
         compat=compat,
         precision=precision,
     )
-    training = Training(wish)
-    where = find_device(device, prefer_cpu=training.wants_cpu)
-    done = session.train(training, where)
+    with parallel.joined() as world:
+        training = Training(wish)
+        where = find_device(device, prefer_cpu=training.wants_cpu)
+        done = session.train(training, where)
     if not done.finished:
-        again = shlex.join(["yosinski", "train", str(training.run.path), "--resume", "--device", str(where)])
-        click.echo(f"yosinski: stopped at iteration {done.iterations}; go on with: {again}", err=True)
+        if world.leads:
+            alone = world.size == 1
+            program = ["yosinski"] if alone else ["torchrun", f"--nproc-per-node={world.size}", "-m", "yosinski"]
+            on = str(where) if alone else where.type
+            again = shlex.join([*program, "train", str(training.run.path), "--resume", "--device", on])
+            click.echo(f"yosinski: stopped at iteration {done.iterations}; go on with: {again}", err=True)
         raise click.exceptions.Exit(INTERRUPTED)
+    if not world.leads:
+        return
     top1 = f", top-1 {done.top1:.4f} at iteration {done.tested_at}" if done.top1 is not None else ""
     click.echo(f"{training.run.path}: {done.iterations} iterations{top1}")
