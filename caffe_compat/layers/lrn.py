@@ -102,7 +102,7 @@ class LRN(Layer):
 
 
 def _power(scale: Tensor, exponent: float) -> Tensor:
-    """CaffeNet's exponent is taken by roots: several times faster, and off by two units in the last place at most."""
+    """CaffeNet's exponent is taken by roots: several times faster, and off by four units in the last place at most."""
     if exponent != -0.75:
         return scale.pow(exponent)
     root = scale.rsqrt()
