@@ -92,7 +92,7 @@ class Session:
             stack.enter_context(use(training.compat))
             stack.enter_context(precision.use(training.precision))
             rng.set_data_seed(training.data_seed)
-            solver = Solver(training.param, net_class=training.build_net, device=self.device, exact=True)
+            solver = Solver(training.param, training.build_net, self.device, training.solver_path, exact=True)
             stack.callback(solver.close)
             if keep:
                 stack.callback(run.prune, keep)

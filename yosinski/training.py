@@ -72,9 +72,9 @@ class Training:
         from caffe_compat.solver.nets import train_net
 
         path = find_prototxt(wish.prototxt)
-        out = wish.out or default_out(path, wish.split)
+        out = wish.out or run_path(path, wish.split)
         if path.is_dir() and RunDir(path).solver.is_file():
-            out, path = wish.out or path, RunDir(path).solver
+            path = RunDir(path).solver
         definition = read_definition(path)
         if is_solver(definition):
             self.param, self.solver_path = definition, path
@@ -223,6 +223,11 @@ def _look_beside(param: Any, field: str, folder: Path) -> None:
         param.test_net[:] = [found(name) for name in param.test_net]
     elif param.HasField(field):
         setattr(param, field, found(getattr(param, field)))
+
+
+def run_path(path: Path, split: str | None = None) -> Path:
+    """The run directory for a definition; for a run directory itself."""
+    return path if path.is_dir() and RunDir(path).solver.is_file() else default_out(path, split)
 
 
 def default_out(prototxt: Path, split: str | None = None) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 
@@ -17,12 +18,14 @@ from yosinski.cli.options import (
     split_option,
     weights_option,
 )
+from yosinski.cli.together import summary, train_together
 
 SEED = click.IntRange(min=0, max=2**32 - 1)
 
 
 @click.command()
-@click.argument("prototxt", type=PATH, required=False)
+@click.argument("prototxt", type=PATH, nargs=-1)
+@click.option("--together", is_flag=True, help="Train several nets in turn, with one stream of data.")
 @click.option("--solver", type=PATH, help="Solver for a net definition; default: solver.prototxt beside it.")
 @split_option
 @weights_option
@@ -33,13 +36,16 @@ SEED = click.IntRange(min=0, max=2**32 - 1)
 @click.option("--max-iter", type=click.IntRange(min=0), help="Instead of the solver's max_iter.")
 @click.option("--seed", type=SEED, help="Instead of the solver's random_seed.")
 @click.option("--data-seed", type=SEED, help="Of crops and mirrors alone; else they follow from the seed, too.")
-@click.option("--out", type=PATH, metavar="DIR", help="The run directory.  [default: runs/NAME]")
+@click.option(
+    "--out", type=PATH, metavar="DIR", help="The run directory; with --together their folder.  [default: runs/NAME]"
+)
 @click.option("--data-root", type=PATH, metavar="DIR", help="Goes in front of relative data and mean paths.")
 @compat_option
 @precision_option
 @click.option("--force", is_flag=True, help="Start over where a run has been.")
 def train(
-    prototxt: Path | None,
+    prototxt: tuple[Path, ...],
+    together: bool,
     solver: Path | None,
     split: str | None,
     weights: str | None,
@@ -62,11 +68,23 @@ def train(
     hashes. Snapshots go there whatever snapshot_prefix says. Ctrl-C finishes the iteration, writes a snapshot and
     exits with 130; a hangup signal just writes a snapshot.
 
+    Several nets --together are trained in one process, each in a run directory of its own and with the numbers that it
+    has alone. What they have in common is done once: reading, decoding, with the same --data-seed also crops and
+    mirrors, and the forward of frozen layers.
+
     torchrun --nproc-per-node N -m yosinski train ... trains one net with N processes, each with a GPU of its own, or
     on the CPU, and its part of every batch.
     """
-    if prototxt is None and solver is None:
+    if not prototxt and (solver is None or together):
         raise click.UsageError("Missing argument 'PROTOTXT'.")
+    if len(prototxt) > 1 and not together:
+        raise click.UsageError(
+            f"{len(prototxt)} definitions: with --together they are trained in turn, from one stream."
+        )
+    if together and "TORCHELASTIC_RUN_ID" in os.environ:
+        raise click.UsageError("--together is several nets in one process; torchrun splits one net over several.")
+    if together and snapshot:
+        raise click.UsageError("--snapshot is of one net; --together takes --resume.")
     if (snapshot or resume or resume_as_caffe) and (weights or force):
         raise click.UsageError("--snapshot and --resume go on with a run; --weights and --force start one.")
     if (snapshot is not None) + resume + resume_as_caffe > 1:
@@ -77,7 +95,7 @@ def train(
     from yosinski.training import Training, Wish
 
     wish = Wish(
-        prototxt=prototxt or solver or Path(),
+        prototxt=prototxt[0] if prototxt else solver or Path(),
         solver=solver if prototxt else None,
         weights=tuple(find_weights(weights)),
         snapshot=snapshot,
@@ -93,6 +111,9 @@ def train(
         compat=compat,
         precision=precision,
     )
+    if together:
+        train_together(prototxt, wish, device)
+        return
     with parallel.joined() as world:
         training = Training(wish)
         where = find_device(device, prefer_cpu=training.wants_cpu)
@@ -107,5 +128,4 @@ def train(
         raise click.exceptions.Exit(INTERRUPTED)
     if not world.leads:
         return
-    top1 = f", top-1 {done.top1:.4f} at iteration {done.tested_at}" if done.top1 is not None else ""
-    click.echo(f"{training.run.path}: {done.iterations} iterations{top1}")
+    click.echo(f"{training.run.path}: {summary(done)}")
