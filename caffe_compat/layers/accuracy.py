@@ -35,6 +35,7 @@ class Accuracy(Layer):
         param = self.param.accuracy_param
         self.along = self.axis(param.axis, shapes[0])
         self.ignore: int | None = param.ignore_label if param.HasField("ignore_label") else None
+        self.recordable = not self.compat.accuracy_of_two  # which looks at the scores
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         scores, labels = shapes

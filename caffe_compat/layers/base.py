@@ -55,6 +55,7 @@ class Layer(nn.Module, ABC):
     no_onnx: ClassVar[str] = ""  # why the type, or what option of it, cannot be exported
     time_major: ClassVar[bool] = False  # the second bottom has the shape (time, batch)
     follows_dtype: bool = False  # takes float32 and bfloat16 bottoms, its tops are like them; others get float32
+    recordable: bool = True  # on a GPU its passes neither wait for the device nor do anything on the host
     counts_in_forward: ClassVar[bool] = False  # how many images the tops have, only forward knows
     splits_batch: ClassVar[bool] = False  # a source of batches that gives each of several processes its part
     no_split: ClassVar[str] = ""  # why several processes cannot split its batch

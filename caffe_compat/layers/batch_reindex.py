@@ -20,6 +20,7 @@ class BatchReindex(Layer):
     """top[i] = bottom 0 [bottom 1 [i]]; the gradient of an image is the sum over its copies."""
 
     type = "BatchReindex"
+    recordable = False
     num_bottoms = (2, 2)
     no_gradient = (1,)
     no_split = "it chooses among all images"

@@ -51,8 +51,8 @@ class Dropout(NeuronLayer):
             whole = torch.from_numpy(rng.main().bernoulli(world.size * x.numel(), self.keep))
             return whole.view(world.size, *x.shape)[world.rank]
         if world.size == 1:
-            return torch.rand_like(x) < self.keep
-        return (torch.rand(world.size, *x.shape, dtype=x.dtype, device=x.device) < self.keep)[world.rank]
+            return torch.rand_like(x, dtype=torch.float32) < self.keep
+        return (torch.rand(world.size, *x.shape, dtype=torch.float32, device=x.device) < self.keep)[world.rank]
 
     def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
         if self.phase != caffe_pb2.TEST:

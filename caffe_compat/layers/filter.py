@@ -19,6 +19,7 @@ class Filter(Layer):
     """Each top is its bottom without the images for which the last bottom, (num,) or (num, 1, 1, 1), is 0."""
 
     type = "Filter"
+    recordable = False
     num_bottoms = (2, None)
     num_tops = (1, None)
     counts_in_forward = True

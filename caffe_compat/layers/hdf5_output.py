@@ -24,6 +24,7 @@ class HDF5Output(Layer):
     """
 
     type = "HDF5Output"
+    recordable = False
     num_bottoms = (2, 2)
     num_tops = (0, 0)
     no_split = "it writes a file with all images"

@@ -35,6 +35,7 @@ class InfogainLoss(LossLayer):
         param, loss = self.param.infogain_loss_param, self.param.loss_param
         self.along = self.axis(param.axis, shapes[0])
         self.ignore: int | None = loss.ignore_label if loss.HasField("ignore_label") else None
+        self.recordable = self.ignore is None  # else the divisor is fetched
         self.matrix: Tensor | None = None
         if len(shapes) < 3:
             if not param.source:

@@ -20,6 +20,7 @@ class Parameter(Layer):
     """top = the layer's parameter, of ``shape``; it begins at 0."""
 
     type = "Parameter"
+    recordable = False
     num_bottoms = (0, 0)
 
     def setup(self, shapes: list[Shape]) -> None:

@@ -137,7 +137,7 @@ class Pooling(Layer):
         sides = []
         kernel, pooled = self._kernel(x.shape), self.reshape([tuple(x.shape)])[0][2:]
         for n, k, s, p, o in zip(x.shape[2:], kernel, self.stride, self.pad, pooled):
-            begin = torch.arange(o) * s - p
+            begin = torch.arange(o, device=x.device) * s - p
             sides.append((begin + k).clamp_max(n + p) - begin)
         return (sides[0][:, None] * sides[1]).to(x)
 

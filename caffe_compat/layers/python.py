@@ -84,6 +84,7 @@ class Python(Layer):
     type = "Python"
     num_bottoms = (0, None)
     num_tops = (0, None)
+    recordable = False
     no_onnx = "what it computes is written in Python"
     no_split = "what it does with the images of a batch is written in Python"
 

@@ -31,6 +31,7 @@ class Recurrent(Layer):
     num_tops = (1, None)
     no_gradient = (1,)
     time_major = True
+    recordable = False  # it goes on from its own last pass
     no_split = "its first axis is the time"
     num_states: ClassVar[int]  # hidden state, and cell state if there is one
     gates: ClassVar[int]  # rows of the weights, in units of num_output

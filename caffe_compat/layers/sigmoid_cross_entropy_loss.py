@@ -27,6 +27,7 @@ class SigmoidCrossEntropyLoss(LossLayer):
     def setup(self, shapes: list[Shape]) -> None:
         loss = self.param.loss_param
         self.ignore: int | None = loss.ignore_label if loss.HasField("ignore_label") else None
+        self.recordable = self.ignore is None  # else the divisor is fetched
         self.loss_param = caffe_pb2.LossParameter()
         self.loss_param.CopyFrom(loss)
         if not loss.HasField("normalization") and not loss.HasField("normalize"):

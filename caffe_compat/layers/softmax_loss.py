@@ -34,6 +34,7 @@ class SoftmaxWithLoss(LossLayer):
         self.along = self.axis(self.param.softmax_param.axis, shapes[0])
         loss = self.param.loss_param
         self.ignore: int | None = loss.ignore_label if loss.HasField("ignore_label") else None
+        self.recordable = self.ignore is None  # else the divisor is fetched
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         scores, labels = shapes

@@ -19,6 +19,7 @@ from caffe_compat.layers.prefetching import PrefetchingLayer
 from caffe_compat.net import Net
 from caffe_compat.proto import read_solver
 from caffe_compat.proto.text import format as format_text
+from caffe_compat.recorded_pass import RecordedPass
 from caffe_compat.solver import display, exact_state, nets, snapshot
 from caffe_compat.solver.loss import SmoothedLoss
 from caffe_compat.solver.optimizer import Optimizer
@@ -41,6 +42,7 @@ class Solver:
         source: the file that a SolverParameter was read from, for error messages.
         exact: keep beside each snapshot what Caffe forgets, and go on from it, so that a run that was stopped ends as
             one that was not, to the bit, on the same device.
+        graphs: on a GPU, record each pass as one CUDA graph, see ``RecordedPass``; changes no number.
 
     Attributes:
         param: the SolverParameter.
@@ -60,6 +62,7 @@ class Solver:
         device: torch.device | str | None = None,
         source: str | os.PathLike[str] = "solver",
         exact: bool = False,
+        graphs: bool = False,
     ) -> None:
         self.source = os.fspath(param if isinstance(param, (str, os.PathLike)) else source)
         self.param = read_solver(self.source) if isinstance(param, (str, os.PathLike)) else param
@@ -77,6 +80,10 @@ class Solver:
         for test_net in self.test_nets:
             test_net.debug_info = self.param.debug_info
         self._split_pass = parallel.SplitPass(self.net) if self.world.size > 1 else None
+        if graphs and (self.net.device.type != "cuda" or self._split_pass):
+            here = f"here {self.world.size} on a {self.net.device.type} device"
+            raise CaffeError(f"{self.source}: CUDA graphs are for one process with a GPU; {here}")
+        self._pass: Callable[[], Tensor] = RecordedPass(self.net) if graphs else self.net.forward_backward
         self.optimizer = Optimizer(self.param, self.net, self.source)
         self.iter = 0
         self._requests: deque[str] = deque()
@@ -169,8 +176,8 @@ class Solver:
 
     def _forward_backward(self) -> Tensor:
         """The mean loss over the iter_size batches of an iteration; gradients add up in the parameters."""
-        last = self._split_pass or self.net.forward_backward
-        first, *others = [self.net.forward_backward] * (self.param.iter_size - 1) + [last]
+        last = self._split_pass or self._pass
+        first, *others = [self._pass] * (self.param.iter_size - 1) + [last]
         loss = first()
         for one in others:
             loss = loss + one()
