@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from caffe_compat import compat, glog, rng
+from caffe_compat.data.buffers import Scratch
 from caffe_compat.data.datum import AS_STORED, COLOR, GRAY
 from caffe_compat.data.mean import read_mean
 from caffe_compat.errors import CaffeError
@@ -52,6 +53,7 @@ class Transformer:
         self.random_first = 0  # images to come that are cropped at random in any phase
         self.rng: rng.Rng | RandShare | None = None
         self._means: dict[torch.device, Tensor] = {}
+        self._scratch = Scratch()
         self.mean_file: str = param.mean_file
         self.mean_values = np.array(param.mean_value, np.float32)
         if self.mean_file:
@@ -135,28 +137,37 @@ class Transformer:
 
     def cut(self, image: NDArray, at: Placement, out: NDArray) -> None:
         """Copy the placed part of the image into ``out``, which is contiguous."""
-        channels, height, width = out.shape
-        np.copyto(out, image[:, at.top : at.top + height, at.left : at.left + width])
-        if at.mirror:
-            import cv2
+        import cv2
 
+        channels, height, width = out.shape
+        part = image[:, at.top : at.top + height, at.left : at.left + width]
+        if channels > 1 and image.strides[0] == image.itemsize and image.dtype == out.dtype:
+            cv2.split(part.transpose(1, 2, 0), list(out))  # a decoded picture; several times faster than numpy
+        else:
+            np.copyto(out, part)
+        if at.mirror:
             rows = out.reshape(channels * height, width)
             cv2.flip(rows, 1, rows)  # several times faster than numpy's negative stride
 
     def apply(self, image: NDArray, at: Placement, out: NDArray[np.float32]) -> None:
         """Transform an image into ``out``."""
-        # Step by step within the processor's cache: ufuncs that convert on the fly are slower.
-        cut = np.empty(out.shape, image.dtype)
+        # Step by step within the processor's cache: functions that convert on the fly are slower.
+        cut = self._scratch.take(out.shape, image.dtype)
         self.cut(image, at, cut)
-        np.copyto(out, cut)
         if self.mean_file:
+            import cv2
+
             _, height, width = out.shape
             mean, left = self.mean, at.left
             if at.mirror:
                 mean, left = self.mirrored_mean, mean.shape[2] - width - left
-            np.subtract(out, mean[:, at.top : at.top + height, left : left + width], out=out)
-        elif len(self.mean_values):
-            np.subtract(out, self.mean_values[:, None, None], out=out)
+            for plane, values, target in zip(cut, mean[:, at.top : at.top + height, left : left + width], out):
+                np.copyto(target, plane)
+                cv2.subtract(target, values, target)  # faster than numpy where rows are short
+        else:
+            np.copyto(out, cut)
+            if len(self.mean_values):
+                np.subtract(out, self.mean_values[:, None, None], out=out)
         if self.scale != 1:
             np.multiply(out, self.scale, out=out)
 

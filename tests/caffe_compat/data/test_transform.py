@@ -78,6 +78,16 @@ def test_strided_image(rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(outs[0], outs[1])
 
 
+def test_floats_that_are_hardly_numbers(tmp_path: Path) -> None:
+    image = np.array([1e-45, -3e-39, np.inf, np.nan, 3e38, 1, -0.0, 5e-40] * 9, np.float32).reshape(3, 4, 6)
+    mean = np.array([3e-45, 1e-39, np.inf, 1, -3e38, np.nan, 0.0] * 11, np.float32)[:72].reshape(3, 4, 6)
+    write_mean(tmp_path / "mean", mean)
+    out = np.empty((3, 4, 6), np.float32)
+    transformer(mean_file=str(tmp_path / "mean")).apply(image, Placement(False, 0, 0), out)
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(out, image - mean)
+
+
 def test_decisions_come_from_the_own_generator_in_caffes_order() -> None:
     caffe_rng.set_random_seed(5)
     transform = transformer(TRAIN, crop_size=4, mirror=True)
