@@ -21,14 +21,20 @@ class Tape(TorchDispatchMode):
         super().__init__()
         self.forbid, self.waits = forbid, 0
         self.operations: list[tuple[Any, Any, Any, list[Tensor]]] = []
+        self.changed: list[tuple[Tensor, Tensor]] = []  # tensors from before, and what they were
+        self._places: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten._local_scalar_dense.default:
             self.waits += 1
             if self.forbid:
                 raise RuntimeError("operation not permitted when stream is capturing\nmore of it")
+        for value, argument in zip(args, func._schema.arguments):
+            if argument.alias_info and argument.alias_info.is_write and value.data_ptr() not in self._places:
+                self.changed.append((value, value.clone()))
         result = func(*args, **(kwargs or {}))
         fresh = [] if any(one.alias_info for one in func._schema.returns) else tree_flatten(result)[0]
+        self._places.update(one.data_ptr() for one in fresh if isinstance(one, Tensor))
         self.operations.append((func, args, kwargs or {}, fresh))
         return result
 
@@ -41,9 +47,11 @@ class Tape(TorchDispatchMode):
 
 
 def record(work: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
-    """As ``record_cuda``, but it also runs ``work``, and leaves what a graph would: nothing that can be trusted."""
+    """As ``record_cuda``, which runs nothing: tensors from before are as they were, new ones hold nan."""
     with torch.no_grad(), Tape() as tape:
         result = work()
+    for tensor, before in reversed(tape.changed):
+        tensor.copy_(before)
     for _, _, _, fresh in tape.operations:
         for tensor in fresh:
             if isinstance(tensor, Tensor) and tensor.is_floating_point():
