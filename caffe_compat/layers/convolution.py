@@ -77,26 +77,29 @@ class Convolution(Layer):
         laid out alike, so that the pooling and the LRN that follow work on vectors of channels.
         """
         x = x.reshape(math.prod(x.shape[: self.channel_axis]), *x.shape[self.channel_axis :])
-        if x.dim() != 4 or x.device.type != "cpu":
+        # With a side of 1 the strides say nothing clear, and torch 2.13 reads and writes outside of its memory.
+        if x.dim() != 4 or x.device.type != "cpu" or min(x.shape[2:]) == 1:
             return x
         x = x.contiguous(memory_format=torch.channels_last)
         _, channels, height, width = x.shape
+        if channels > 1 or max(self.window.stride) > 1:  # where it goes wrong again for a single channel
+            return x
         # Strides of a single channel say either layout; torch takes the other one unless they are these.
-        return x if channels > 1 else x.as_strided(x.shape, (height * width, 1, width, 1))
+        return x.as_strided(x.shape, (height * width, 1, width, 1))
 
-    def _unflat(self, y: Tensor, x: Tensor) -> Tensor:
-        """The batch axes of ``x`` again."""
-        return y.view(*x.shape[: self.channel_axis], *y.shape[1:])
+    def _unflat(self, y: Tensor, like: Tensor) -> Tensor:
+        """With the batch axes of ``like`` again."""
+        return y.view(*like.shape[: self.channel_axis], *y.shape[1:])
 
     def forward(self, *bottoms: Tensor) -> tuple[Tensor, ...]:
         w, weight = self.window, self.precision.kernel(self.params[0])
         bias = self.precision.factor(self.params[1]) if len(self.params) > 1 else None
-        factors = [self.precision.factor(x) for x in bottoms]
+        factors = [self._flat(self.precision.factor(x)) for x in bottoms]
         self.saved = (factors, weight.detach())
         tops = []
-        for x in factors:
+        for x, factor in zip(bottoms, factors):
             y = torch.convolution(
-                self._flat(x), weight, bias, w.stride, w.pad, w.dilation, self.transposed, [0] * len(w.pad), self.group
+                factor, weight, bias, w.stride, w.pad, w.dilation, self.transposed, [0] * len(w.pad), self.group
             )
             tops.append(self._unflat(y, x))
         return tuple(tops)
@@ -116,10 +119,10 @@ class Convolution(Layer):
         w, (factors, weight) = self.window, self.saved
         bottoms: list[Tensor | None] = []
         params: list[Tensor | None] = [None] * len(need.params)
-        for x, diff, wanted in zip(factors, diffs, need.bottoms):
+        for factor, diff, wanted in zip(factors, diffs, need.bottoms):
             grads = torch.ops.aten.convolution_backward(
                 self._flat(self.precision.factor(diff)),
-                self._flat(x),
+                factor,
                 weight,
                 [self.outputs],
                 w.stride,
@@ -130,7 +133,7 @@ class Convolution(Layer):
                 self.group,
                 [wanted, need.params[0], len(need.params) > 1 and need.params[1]],
             )
-            bottoms.append(self._unflat(grads[0], x) if wanted else None)
+            bottoms.append(self._unflat(grads[0], diff) if wanted else None)
             for i, grad in enumerate(grads[1 : 1 + len(params)]):
                 if grad is not None:
                     grad = grad.to(self.params[i]).contiguous()
