@@ -134,22 +134,23 @@ class World:
 
         try:
             return dist.all_reduce(tensor, op or dist.ReduceOp.SUM, async_op=True)
-        except RuntimeError as error:
-            raise self._lost(error) from None
+        except RuntimeError:
+            raise self._lost() from None
 
     def _finish(self, work: Any) -> None:
         try:
             work.wait()
-        except RuntimeError as error:
-            raise self._lost(error) from None
+        except RuntimeError:
+            raise self._lost() from None
 
-    def _lost(self, error: RuntimeError) -> CaffeError:
-        """Why there is no answer: what somebody said before it ended, or what the connection says."""
+    def _lost(self) -> CaffeError:
+        """Why there is no answer: what somebody said before it ended, or that nobody said anything."""
         try:
             self._store.wait(["reason"], LAST_WORDS)
             return CaffeError(self._store.get("reason").decode())
         except RuntimeError:
-            return CaffeError(f"another process of this run ended or does not answer: {str(error).splitlines()[0]}")
+            minutes = PATIENCE // timedelta(minutes=1)
+            return CaffeError(f"another process of this run has ended, or has not answered for {minutes} minutes")
 
 
 _world = World()
@@ -291,9 +292,10 @@ class SplitPass:
         for first, parameters in self.steps:
             net.backward_layers(last, first)
             last = first - 1
-            if parameters:
-                gradients = [p.new_zeros(p.shape) if p.grad is None else p.grad for p in parameters]
-                started.append((parameters, _world.start_means(gradients)))
+            gradients = [p.grad for p in parameters if p.grad is not None]
+            if gradients:
+                reached = [p for p in parameters if p.grad is not None]
+                started.append((reached, _world.start_means(gradients)))
         for parameters, means in started:
             for parameter, gradient in zip(parameters, _world.finish_means(means)):
                 parameter.grad = gradient
