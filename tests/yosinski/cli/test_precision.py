@@ -51,3 +51,9 @@ def test_test_and_time(run, golden_copy: Path, monkeypatch) -> None:
     assert built == ["bf16", "fp32", "bf16"]
     wrong = run("test", "r", "--precision", "fp16")
     assert wrong.code == 2 and "'fp16' is not one of" in wrong.err
+
+
+def test_graphs_need_a_gpu(run, golden_copy: Path) -> None:
+    wrong = run("train", "logs/solver.prototxt", "--device", "cpu", "--out", "r", "--graphs")
+    assert wrong.code == 1
+    assert wrong.err.splitlines()[-1].endswith("CUDA graphs are for one process with a GPU; here 1 on a cpu device")
