@@ -92,7 +92,14 @@ class Session:
             stack.enter_context(use(training.compat))
             stack.enter_context(precision.use(training.precision))
             rng.set_data_seed(training.data_seed)
-            solver = Solver(training.param, training.build_net, self.device, training.solver_path, exact=True)
+            solver = Solver(
+                training.param,
+                training.build_net,
+                self.device,
+                training.solver_path,
+                exact=True,
+                graphs=training.wish.graphs,
+            )
             stack.callback(solver.close)
             if keep:
                 stack.callback(run.prune, keep)

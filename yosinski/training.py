@@ -49,6 +49,7 @@ class Wish:
     force: bool = False
     compat: str | None = None
     precision: str | None = None
+    graphs: bool = False
 
 
 class Training:

@@ -42,6 +42,7 @@ SEED = click.IntRange(min=0, max=2**32 - 1)
 @click.option("--data-root", type=PATH, metavar="DIR", help="Goes in front of relative data and mean paths.")
 @compat_option
 @precision_option
+@click.option("--graphs", is_flag=True, help="On a GPU, launch each pass as one recorded CUDA graph: the same numbers.")
 @click.option("--force", is_flag=True, help="Start over where a run has been.")
 def train(
     prototxt: tuple[Path, ...],
@@ -60,6 +61,7 @@ def train(
     data_root: Path | None,
     compat: str | None,
     precision: str | None,
+    graphs: bool,
     force: bool,
 ) -> None:
     """Train PROTOTXT: a net or solver definition, or a run directory to --resume.
@@ -110,6 +112,7 @@ def train(
         force=force,
         compat=compat,
         precision=precision,
+        graphs=graphs,
     )
     if together:
         train_together(prototxt, wish, device)
