@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
-from yosinski.bench import infer, net, train
+from yosinski.bench import data, infer, net, train
 from yosinski.bench.comparison import Comparison, Progress
 from yosinski.bench.nets import FULL, MINI
 
@@ -14,6 +14,7 @@ from yosinski.bench.nets import FULL, MINI
 def measure(rounds: int, device: torch.device, progress: Progress | None = None) -> Iterator[Comparison]:
     """The comparisons of all benches."""
     yield from net.measure((MINI, FULL), rounds, None, device, progress)
+    yield from data.measure(rounds, progress=progress)
     yield from train.measure(rounds, 50, device, progress)
     yield from infer.measure((MINI,), rounds, (1, 2), 5_000, progress)
     yield from infer.measure((FULL,), rounds, (2,), 100, progress)

@@ -16,6 +16,7 @@ from caffe_compat.errors import CaffeError
 from caffe_compat.proto.text import format as format_text
 from yosinski.bench.nets import Size, without_data
 
+NOWHERE = "no build found in CAFFE_ROOT or PATH"
 AVERAGE = re.compile(r"Average Forward-Backward: (\S+) ms")
 # For a build without the tool: says the same line.
 SCRIPT = """
@@ -41,8 +42,8 @@ class RealCaffe:
     def where(self) -> str:
         return str(self.tool or self.pycaffe)
 
-    def seconds(self, size: Size, batch: int, passes: int) -> float:
-        """The time of so many passes forward and backward, on as many threads as torch has.
+    def seconds(self, net: str, passes: int) -> float:
+        """The time of so many passes forward and backward of a net (prototxt text), on as many threads as torch has.
 
         CaffeError, with Caffe's last line, if it does not tell.
         """
@@ -50,7 +51,7 @@ class RealCaffe:
         environment = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
         with tempfile.TemporaryDirectory(prefix="yosinski-bench-") as folder:
             prototxt = Path(folder, "net.prototxt")
-            prototxt.write_text(definition(size, batch), encoding="utf-8")
+            prototxt.write_text(net, encoding="utf-8")
             if self.tool is not None:
                 command = [str(self.tool), "time", f"-model={prototxt}", f"-iterations={passes}"]
             else:

@@ -22,6 +22,9 @@ class Reported:
     run: Callable[[], float]
 
 
+Run = Callable[[], object] | Reported
+
+
 @dataclass(frozen=True)
 class Ratio:
     """Seconds of one contender by those of another.
@@ -98,7 +101,7 @@ class Comparison:
 
 def interleave(
     what: str,
-    runs: Mapping[str, Callable[[], object] | Reported],
+    runs: Mapping[str, Run],
     rounds: int,
     *,
     warm_up: int = 1,
@@ -123,7 +126,7 @@ def interleave(
     return samples
 
 
-def timed(run: Callable[[], object] | Reported, wait: Callable[[], object] | None) -> float:
+def timed(run: Run, wait: Callable[[], object] | None) -> float:
     if isinstance(run, Reported):
         return run.run()
     began = perf_counter()
@@ -136,6 +139,11 @@ def timed(run: Callable[[], object] | Reported, wait: Callable[[], object] | Non
 def waiting(device: torch.device) -> Callable[[], object] | None:
     """What waits until a device has done what it was told; None for the CPU, which is done when a call returns."""
     return (lambda: torch.cuda.synchronize(device)) if device.type == "cuda" else None
+
+
+def fastest(samples: Samples, start: str) -> str:
+    """Of the contenders whose names begin so, that with the least median."""
+    return min((name for name in samples if name.startswith(start)), key=lambda name: statistics.median(samples[name]))
 
 
 def spread(samples: list[float]) -> tuple[float, float]:

@@ -22,6 +22,7 @@ from yosinski.resources import prototxt_dir
 
 IMAGES = {"mini": 10_000, "full": 250}
 BATCH = 50  # of the TEST phase
+AHEAD = 8  # batches that a data layer may be ahead at the most
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,12 @@ def ours_reading(case: Case) -> Callable[[], float]:
     definition = filter_net(read_net(case.prototxt), caffe_pb2.NetState(phase=caffe_pb2.TEST))
     del definition.layer[1:]
     net = Net(definition, caffe_pb2.TEST)
-    return lambda: forward(net, case.images)
+
+    def run() -> float:
+        forward(net, AHEAD * BATCH)  # what may have been read between rounds
+        return forward(net, case.images)
+
+    return run
 
 
 def forward(net: Any, images: int) -> float:

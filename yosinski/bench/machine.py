@@ -17,7 +17,7 @@ def facts(device: Any) -> dict[str, Any]:
     found: dict[str, Any] = {
         "date": now(),
         "processor": processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "load": os.getloadavg()[0],
         "system": platform.platform(),
@@ -30,6 +30,11 @@ def facts(device: Any) -> dict[str, Any]:
     if device.type == "cuda":
         found["cuda"], found["cudnn"] = torch.version.cuda, torch.backends.cudnn.version()
     return found
+
+
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor() -> str:

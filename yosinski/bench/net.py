@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from yosinski.bench import caffe_time, layers
-from yosinski.bench.comparison import LOWER, Comparison, Progress, Ratio, Reported, interleave, waiting
+from yosinski.bench.comparison import LOWER, Comparison, Progress, Ratio, Reported, Run, interleave, waiting
 from yosinski.bench.nets import FULL, MINI, Size, build, build_solver, gflop, noise
 from yosinski.bench.plain import PlainCaffeNet
 
@@ -53,7 +53,7 @@ def passes(size: Size, rounds: int, batch: int, device: torch.device, progress: 
         for _ in range(SGEMM_TIMES):
             torch.mm(square, square, out=product)
 
-    runs: dict[str, Callable[[], object] | Reported] = {
+    runs: dict[str, Run] = {
         "bound": products,
         "ours": repeated(ours, size.passes),
         "plain torch": repeated(plain_torch, size.passes),
@@ -65,7 +65,8 @@ def passes(size: Size, rounds: int, batch: int, device: torch.device, progress: 
     ]
     caffe = caffe_time.find() if device.type == "cpu" else None
     if caffe is not None:
-        runs["real Caffe"] = Reported(lambda: caffe.seconds(size, batch, size.passes))
+        text = caffe_time.definition(size, batch)
+        runs["real Caffe"] = Reported(lambda: caffe.seconds(text, size.passes))
         ratios += [Ratio("real Caffe", "bound", LOWER), Ratio("real Caffe", "ours")]
     samples = interleave(f"{size.title}, forward and backward", runs, rounds, progress=progress, wait=waiting(device))
     work = size.passes * gflop(net)
@@ -80,7 +81,7 @@ def passes(size: Size, rounds: int, batch: int, device: torch.device, progress: 
         ratios=tuple(ratios),
         facts={
             "sgemm GFLOP/s": work / median,
-            "real Caffe": caffe.where if caffe else "no build found in CAFFE_ROOT or PATH",
+            "real Caffe": caffe.where if caffe else caffe_time.NOWHERE,
         },
     )
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
-from yosinski.bench.comparison import Comparison, Progress, Ratio, interleave, waiting
+from yosinski.bench.comparison import Comparison, Progress, Ratio, Run, fastest, interleave, waiting
 from yosinski.bench.plain import PlainCaffeNet, PlainLoop
 from yosinski.bench.plain_data import LmdbImages, batches
 from yosinski.caffenet import MINI
@@ -34,17 +34,16 @@ def measure(
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="yosinski-bench-")))
         solver = stack.enter_context(mini_solver(folder / "ours", device))
         loops = {f"plain torch, {n} workers": plain_loop(folder / f"{n}", n, device) for n in WORKERS}
-        runs: dict[str, Any] = {"ours": lambda: solver.step(iterations)}
-        runs |= {name: lambda loop=loop: loop.step(iterations) for name, loop in loops.items()}
+        runs: dict[str, Run] = {"ours": partial(solver.step, iterations)}
+        runs |= {name: partial(loop.step, iterations) for name, loop in loops.items()}
         samples = interleave("training", runs, rounds, progress=progress, wait=waiting(device))
         losses = {"ours": solver.smoothed.value, "plain torch": max(loop.step(1) for loop in loops.values())}
-    faster = min(loops, key=lambda name: statistics.median(samples[name]))
     yield Comparison(
         "train/mini",
         f"mini net from LMDB, {iterations} iterations of {MINI.train_batch} images a round",
         samples,
         work=iterations * MINI.train_batch,
-        ratios=(Ratio(faster, "ours", goal=GOAL, title="plain torch / ours"),),
+        ratios=(Ratio(fastest(samples, "plain torch"), "ours", goal=GOAL, title="plain torch / ours"),),
         facts={f"loss, {name}": loss for name, loss in losses.items()},
     )
 

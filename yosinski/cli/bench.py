@@ -103,6 +103,22 @@ def net(wish: Wish, size: str | None, batch: int | None, device: str) -> None:
 
 
 @bench.command()
+@measuring(7)
+def data(wish: Wish) -> None:
+    """Deliver batches from a database, cropped, mirrored and less the mean, against torch's own DataLoader.
+
+    And against real Caffe's data layer if CAFFE_ROOT or PATH has a build.
+    """
+
+    def measure(rounds: int, where: Any, progress: Progress) -> Iterator[Comparison]:
+        from yosinski.bench import data
+
+        return data.measure(rounds, progress=progress)
+
+    report(wish, "cpu", measure)
+
+
+@bench.command()
 @click.option("--iterations", type=click.IntRange(min=1), default=150, show_default=True, help="Of a round.")
 @device_option
 @measuring(7)

@@ -54,7 +54,7 @@ def test_the_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAFFE_ROOT", str(tmp_path))
     found = caffe_time.find()
     assert found is not None and found.where == str(tool)
-    assert found.seconds(MINI, 64, 50) == pytest.approx(50 * 0.0315)
+    assert found.seconds(caffe_time.definition(MINI, 64), 50) == pytest.approx(50 * 0.0315)
 
 
 def test_the_tool_on_the_path_takes_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +76,7 @@ def test_pycaffe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (package / "_caffe.so").touch()
     found = caffe_time.find()
     assert found is not None and found.where == str(tmp_path / "python")
-    assert 0.05 < found.seconds(MINI, 64, 10) < 0.5
+    assert 0.05 < found.seconds(caffe_time.definition(MINI, 64), 10) < 0.5
 
 
 def test_a_failure_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ def test_a_failure_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     found = caffe_time.find()
     assert found is not None
     with pytest.raises(CaffeError, match=r"bin/caffe: no time from it \(exit code 134\): F1121 Check failed: no luck"):
-        found.seconds(MINI, 64, 50)
+        found.seconds(caffe_time.definition(MINI, 64), 50)
 
 
 def test_its_definition_is_the_same_net(tmp_path: Path) -> None:
