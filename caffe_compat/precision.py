@@ -37,6 +37,11 @@ class Precision:
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def channels_last(self) -> bool:
+        """Whether a GPU's convolutions want the channels last in memory, as those of its matrix units do."""
+        return self.tf32 or self.bf16
+
     def prepare(self, device: torch.device) -> None:
         """Set torch's switches, which hold for the whole process, for what a net computes next on the device."""
         if device.type == "cuda":
@@ -56,12 +61,9 @@ class Precision:
         return rounded if x.is_cuda else rounded.float()
 
     def kernel(self, weight: Tensor) -> Tensor:
-        """A convolution's weight as a factor, on a GPU with the channels last where its matrix units want them so.
-
-        The results then lie in memory like that, too; what they are does not depend on it.
-        """
+        """A convolution's weight as a factor. Its layout decides about that of the top, which the layers above keep."""
         factor = self.factor(weight)
-        if weight.is_cuda and weight.dim() == 4 and (self.tf32 or self.bf16):
+        if weight.is_cuda and weight.dim() == 4 and self.channels_last:
             return factor.contiguous(memory_format=torch.channels_last)
         return factor
 

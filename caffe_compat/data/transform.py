@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from caffe_compat import compat, glog, rng
+from caffe_compat import compat, glog, kernels, rng
 from caffe_compat.data.buffers import Scratch
 from caffe_compat.data.datum import AS_STORED, COLOR, GRAY
 from caffe_compat.data.mean import read_mean
@@ -171,8 +171,31 @@ class Transformer:
         if self.scale != 1:
             np.multiply(out, self.scale, out=out)
 
-    def finish(self, cuts: Tensor, places: Sequence[Placement]) -> Tensor:
-        """What ``apply`` does after ``cut``, for a whole batch (n, channels, height, width) on its device."""
+    def finish(
+        self, cuts: Tensor, places: Sequence[Placement], dtype: torch.dtype = torch.float32, channels_last: bool = False
+    ) -> Tensor:
+        """What ``apply`` does after ``cut``, for a whole batch (n, channels, height, width) on its device.
+
+        ``dtype`` and ``channels_last`` say how it is stored; the arithmetic is float32.
+        """
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        if kernels.usable(cuts):
+            return self._finish_in_kernel(cuts, places, torch.empty_like(cuts, dtype=dtype, memory_format=layout))
+        return self._finish(cuts, places).to(dtype, memory_format=layout)
+
+    def _finish_in_kernel(self, cuts: Tensor, places: Sequence[Placement], out: Tensor) -> Tensor:
+        from caffe_compat.kernels import transform
+
+        mean = None
+        if self.mean_file:
+            mean = self._on(cuts.device, self.mean)
+        elif len(self.mean_values):
+            mean = self._on(cuts.device, self.mean_values).expand(cuts.shape[1]).contiguous()
+        where = torch.tensor(places, dtype=torch.int32).to(cuts.device, non_blocking=True)
+        transform.finish(cuts, where, mean, float(self.scale), out)
+        return out
+
+    def _finish(self, cuts: Tensor, places: Sequence[Placement]) -> Tensor:
         out = cuts.to(torch.float32)
         if self.mean_file:
             _, _, height, width = out.shape

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from caffe_compat import glog, parallel, rng
@@ -109,15 +110,17 @@ class PrefetchingLayer(Layer):
             batch = self._batches.get()
         self._state = batch.state
         self._shape = tuple(batch.data.shape)
-        if batch.ready is None:  # else another net has had it before
-            batch.ready = self._ready(batch)
+        dtype = torch.bfloat16 if batch.places is not None and self.narrow[:1] == (True,) else torch.float32
+        if batch.ready is None or batch.ready[0].dtype != dtype:  # else another net has had it before
+            batch.ready = self._ready(batch, dtype)
         return batch.ready[: len(self.param.top)]
 
-    def _ready(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Images and labels on the layer's device."""
+    def _ready(self, batch: Batch, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Images and labels on the layer's device; the dtype is that of images still to be finished."""
         data = batch.data.to(self.device, non_blocking=True)
         if batch.places is not None:
-            data = self.reader.transformer.finish(data, batch.places)
+            last = self.precision.channels_last
+            data = self.reader.transformer.finish(data, batch.places, dtype, last)
         return data, batch.label.to(self.device, non_blocking=True)
 
     def data_state(self) -> State:
