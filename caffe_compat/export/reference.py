@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 from onnx.reference.ops.op_conv_transpose import ConvTranspose as UngroupedConvTranspose
+from onnx.reference.ops.op_max_pool import MaxPool as MaxPoolByStride
 
 Array = NDArray[np.float32]
 
@@ -33,6 +34,15 @@ class ConvTranspose(UngroupedConvTranspose):
         return (np.concatenate(tops, 1),)
 
 
+class MaxPool(MaxPoolByStride):
+    """The one of the evaluator's two ways that gives indices. With a stride of 1 it takes the other, which does not."""
+
+    def _run(self, x: Array, **window: Any) -> Any:  # type: ignore[override]
+        if len(self.onnx_node.output) == 1:
+            return super()._run(x, **window)
+        return self._max_pool(x, **window)
+
+
 def reference_evaluator(model: onnx.ModelProto) -> ReferenceEvaluator:
     """An evaluator of the model in numpy: slow, but nobody's optimiser has been there."""
-    return ReferenceEvaluator(model, new_ops=[LRN, ConvTranspose])
+    return ReferenceEvaluator(model, new_ops=[LRN, ConvTranspose, MaxPool])

@@ -22,7 +22,9 @@ class Power(NeuronLayer):
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         param = self.param.power_param
-        base = param.shift + param.scale * bottoms[0]
+        base = param.scale * bottoms[0]
+        if param.shift != 0 or param.scale == 0:  # a sum would make +0 of -0, whose power -1 is another infinity
+            base = base + param.shift
         return base if param.power == 1 else base.pow(param.power)
 
     def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
