@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
-from yosinski.bench import data, infer, net, train
+from yosinski.bench import data, infer, net, study, train
 from yosinski.bench.comparison import Comparison, Progress
 from yosinski.bench.nets import FULL, MINI
 
@@ -16,5 +16,6 @@ def measure(rounds: int, device: torch.device, progress: Progress | None = None)
     yield from net.measure((MINI, FULL), rounds, None, device, progress)
     yield from data.measure(rounds, progress=progress)
     yield from train.measure(rounds, 50, device, progress)
+    yield from study.measure((MINI, FULL), rounds, 20, device, progress)
     yield from infer.measure((MINI,), rounds, (1, 2), 5_000, progress)
     yield from infer.measure((FULL,), rounds, (2,), 100, progress)

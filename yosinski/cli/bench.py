@@ -135,6 +135,22 @@ def train(wish: Wish, iterations: int, device: str) -> None:
 
 @bench.command()
 @SIZE
+@click.option("--iterations", type=click.IntRange(min=1), default=40, show_default=True, help="Of each net in a round.")
+@device_option
+@measuring(5)
+def study(wish: Wish, size: str | None, iterations: int, device: str) -> None:
+    """Train four nets together and one after the other, and say how long the studies would take here."""
+
+    def measure(rounds: int, where: Any, progress: Progress) -> Iterator[Comparison]:
+        from yosinski.bench import study
+
+        return study.measure(sizes(size), rounds, iterations, where, progress)
+
+    report(wish, device, measure)
+
+
+@bench.command()
+@SIZE
 @click.option("--images", type=click.IntRange(min=50), help="To score.  [default: 10000 small, 250 large]")
 @click.option("--threads", type=click.IntRange(min=1), multiple=True, help="Cores to use.  [default: 1, then 2]")
 @measuring(5)
