@@ -25,7 +25,7 @@ from caffe_compat.solver import Solver
 
 BATCH = 12
 FC = """layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc"
-  inner_product_param { num_output: 5 weight_filler { type: "gaussian" std: 0.3 } bias_filler { type: "constant" } } } """
+  inner_product_param { num_output: 5 weight_filler { type: "gaussian" std: 0.3 } } } """
 CONV = """layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
   convolution_param { num_output: 4 kernel_size: 3 bias_term: false weight_filler { type: "xavier" } } } """
 
@@ -128,10 +128,8 @@ def pass_through(net: Net) -> dict[str, Tensor]:
 
 def train(text: str, more: str) -> dict[str, Tensor]:
     param = caffe_pb2.SolverParameter(net_param=text_format.Parse(text, caffe_pb2.NetParameter()))
-    settings = (
-        'base_lr: 0.05 lr_policy: "fixed" momentum: 0.9 weight_decay: 0.01 max_iter: 5 random_seed: 3 display: 1 '
-    )
-    text_format.Merge(settings + "snapshot_after_train: false " + more, param)
+    settings = 'base_lr: 0.05 lr_policy: "fixed" momentum: 0.9 weight_decay: 0.01 max_iter: 5 random_seed: 3 '
+    text_format.Merge(settings + "display: 1 snapshot_after_train: false " + more, param)
     solver = Solver(param)
     solver.solve()
     weights = {f"weights {i}": one.parameter.detach().clone() for i, one in enumerate(solver.net.learnable)}
