@@ -26,7 +26,7 @@ lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY)  ## measure CaffeNet and the data layer against this machine's own limits
+bench: $(READY)  ## measure the speed against plain torch, ONNX Runtime, real Caffe and this machine's own limits
 	$(BIN)/yosinski bench
 
 clean:  ## remove the virtual environment and everything built
