@@ -73,7 +73,8 @@ def export_run(
     deployment = read_deployment(prototxt, mean, input_shape)
     image = None
     if with_preprocessing:
-        channels = deployment.definition.layer[0].input_param.shape[0].dim[1] if image_size else 0
+        inputs = [shape.dim for layer in deployment.definition.layer for shape in layer.input_param.shape]
+        channels = inputs[0][1] if inputs and len(inputs[0]) == 4 else 0  # others are refused below
         image = (channels, *image_size) if image_size else deployment.stored_shape()
     proto = build(deployment, files, outputs, image)
     report = None
@@ -128,7 +129,8 @@ def metadata(deployment: Deployment, weights: Sequence[Path], net: Any) -> dict[
     mean values and mean file do in Caffe. Keys without a value (None) are left out of the file.
     """
     transform = deployment.transform
-    channels = net.blobs[net.inputs[0]].shape[1] if len(net.blobs[net.inputs[0]].shape) == 4 else None
+    shapes = [net.blobs[name].shape for name in net.inputs]
+    channels = shapes[0][1] if shapes and len(shapes[0]) == 4 else None
     iteration = snapshot_iteration(weights[-1])
     run = RunDir(weights[-1].parent).meta
     files = run.get("files", {})
