@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from caffe_compat import glog, rng
-from caffe_compat.data.datum import COLOR, GRAY, read_picture, resize, serialize
+from caffe_compat.data.datum import COLOR, GRAY, Buffer, parse, read_picture, resize, serialize, serialize_raw
 from caffe_compat.data.db import create_db
 from caffe_compat.data.mean import Progress
 from caffe_compat.errors import CaffeError
@@ -50,16 +50,16 @@ class Conversion:
     resize: tuple[int, int] | None = None
     encode_type: str | None = ""
 
-    def record(self, path: str, label: int) -> caffe_pb2.Datum | None:
-        """The Datum of a picture file; None if it cannot be read or is no picture."""
+    def record(self, path: str, label: int) -> Buffer | None:
+        """The serialised Datum of a picture file; None if it cannot be read or is no picture."""
         try:
             content = Path(path).read_bytes()
         except OSError:
             return None
         return self.record_of(content, path, label)
 
-    def record_of(self, content: bytes, path: str, label: int) -> caffe_pb2.Datum | None:
-        """The Datum of a picture file's content; ``path`` is looked at for its extension only."""
+    def record_of(self, content: bytes, path: str, label: int) -> Buffer | None:
+        """The serialised Datum of a picture file's content; ``path`` is looked at for its extension only."""
         pixels = read_picture(content, GRAY if self.gray else COLOR)
         if pixels is None:
             return None
@@ -69,14 +69,12 @@ class Conversion:
             and self.resize is None
             and kind == _extension(path).replace("jpeg", "jpg" if kind == "jpg" else "jpeg")
         ):
-            return caffe_pb2.Datum(data=content, label=label, encoded=True)
+            return serialize(caffe_pb2.Datum(data=content, label=label, encoded=True))
         if self.resize is not None:
             pixels = resize(pixels, *self.resize)
         if kind:
-            return caffe_pb2.Datum(data=_encode(pixels.transpose(1, 2, 0), kind), label=label, encoded=True)
-        channels, height, width = pixels.shape
-        data = pixels.tobytes()
-        return caffe_pb2.Datum(channels=channels, height=height, width=width, data=data, label=label, encoded=False)
+            return serialize(caffe_pb2.Datum(data=_encode(pixels.transpose(1, 2, 0), kind), label=label, encoded=True))
+        return serialize_raw(pixels, label)
 
 
 def read_list(path: str | Path) -> list[Entry | None]:
@@ -135,7 +133,7 @@ def convert_imageset(
     conversion = Conversion(gray, resize, encode_type or (None if encoded else ""))
     folder = os.path.join(root, "") if root else ""  # noqa: PTH118 - "" stands for no folder at all
 
-    def convert(numbered: tuple[int, Entry]) -> tuple[str, caffe_pb2.Datum | None]:
+    def convert(numbered: tuple[int, Entry]) -> tuple[str, Buffer | None]:
         line, entry = numbered
         return f"{line:08d}_{entry.name}", conversion.record(folder + entry.name, entry.label)
 
@@ -143,17 +141,16 @@ def convert_imageset(
     written = skipped = 0
     size: int | None = None
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool, create_db(target, backend) as db:
-        for (_, entry), (key, datum) in zip(numbered, in_order(pool, convert, numbered)):
-            if datum is None:
+        for (_, entry), (key, record) in zip(numbered, in_order(pool, convert, numbered)):
+            if record is None:
                 skipped += 1
                 glog.error("io.cpp:80", f"Could not open or find file {folder}{entry.name}")
             else:
-                size = size or len(datum.data)
-                if check_size and len(datum.data) != size:
-                    raise CaffeError(
-                        f"{folder}{entry.name}: Incorrect data field size {len(datum.data)}; expected {size}"
-                    )
-                db.put(os.fsencode(key), serialize(datum))
+                values = len(parse(record).data)
+                size = size or values
+                if check_size and values != size:
+                    raise CaffeError(f"{folder}{entry.name}: Incorrect data field size {values}; expected {size}")
+                db.put(os.fsencode(key), record)
                 written += 1
                 if written % 1000 == 0:
                     glog.info("convert_imageset.cpp:144", f"Processed {written} files.")

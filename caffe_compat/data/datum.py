@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -114,6 +115,34 @@ def parse(record: Record) -> Datum:
 def serialize(message: caffe_pb2.Datum) -> bytes:
     """The bytes that Caffe's C++ writes for a ``caffe_pb2.Datum``: fields in the order of their numbers."""
     return message.SerializeToString(deterministic=True)
+
+
+def serialize_raw(pixels: NDArray[np.uint8], label: int) -> memoryview:
+    """What ``serialize`` gives for the raw Datum of an image (channels, height, width), with one copy of the pixels."""
+    head, tail = _before_pixels(*pixels.shape), serialize(caffe_pb2.Datum(label=label, encoded=False))
+    record = np.empty(len(head) + pixels.size + len(tail), np.uint8)
+    record[: len(head)] = np.frombuffer(head, np.uint8)
+    record[len(head) + pixels.size :] = np.frombuffer(tail, np.uint8)
+    copy_image(pixels, record[len(head) : len(head) + pixels.size].reshape(pixels.shape))
+    return record.data
+
+
+@lru_cache
+def _before_pixels(channels: int, height: int, width: int) -> bytes:
+    """The bytes of such a record that come before its pixels; the fields with smaller numbers do."""
+    size = channels * height * width
+    whole = serialize(caffe_pb2.Datum(channels=channels, height=height, width=width, data=bytes(size)))
+    return whole[: len(whole) - size]
+
+
+def copy_image(image: NDArray, out: NDArray) -> None:
+    """Copy an image (channels, height, width) into ``out``, which is contiguous; several times faster than numpy."""
+    if len(image) > 1 and image.strides[0] == image.itemsize and image.dtype == out.dtype:
+        import cv2
+
+        cv2.split(image.transpose(1, 2, 0), list(out))  # a decoded picture has its channels last in memory
+    else:
+        np.copyto(out, image)
 
 
 def _parse_plain(record: Buffer) -> Datum:

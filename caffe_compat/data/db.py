@@ -61,7 +61,7 @@ class Writer(ABC):
         if final.exists() or final.is_symlink():
             raise CaffeError(f"{path}: exists already; remove it or choose another name")
         self.folder = final.with_name(f".{final.name}.{os.getpid()}.tmp")
-        self._pending: list[tuple[bytes, bytes]] = []
+        self._pending: list[tuple[bytes, Buffer]] = []
         try:
             self.folder.mkdir()
         except OSError as error:
@@ -72,7 +72,7 @@ class Writer(ABC):
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
 
-    def put(self, key: bytes, record: bytes) -> None:
+    def put(self, key: bytes, record: Buffer) -> None:
         """Add a record, or replace the one with the same key."""
         self._pending.append((key, record))
         if len(self._pending) >= BATCH:
@@ -105,7 +105,7 @@ class Writer(ABC):
         """Create the files in ``self.folder``."""
 
     @abstractmethod
-    def _commit(self, records: list[tuple[bytes, bytes]]) -> None:
+    def _commit(self, records: list[tuple[bytes, Buffer]]) -> None:
         """Store the records together; CaffeError if the disk does not take them."""
 
     @abstractmethod

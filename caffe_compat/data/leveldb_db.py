@@ -83,7 +83,7 @@ class LevelDbWriter(Writer):
         self._db = _plyvel().DB(str(self.folder), create_if_missing=False, **OPTIONS)
         super().close()
 
-    def _commit(self, records: list[tuple[bytes, bytes]]) -> None:
+    def _commit(self, records: list[tuple[bytes, Buffer]]) -> None:
         try:
             with self._db.write_batch() as batch:
                 for key, record in records:

@@ -74,7 +74,7 @@ class LmdbWriter(Writer):
     def _open(self) -> None:
         self._file = LmdbAppender(self.folder, called=self.path)
 
-    def _commit(self, records: list[tuple[bytes, bytes]]) -> None:
+    def _commit(self, records: list[tuple[bytes, Buffer]]) -> None:
         self._file.commit(records)
 
     def _close(self) -> None:
@@ -100,7 +100,7 @@ class LmdbAppender:
         with self._env.begin() as transaction, transaction.cursor() as cursor:
             return bytes(cursor.key()) if cursor.last() else None
 
-    def commit(self, records: list[tuple[bytes, bytes]]) -> None:
+    def commit(self, records: list[tuple[bytes, Buffer]]) -> None:
         """Store the records together. The map is doubled whenever it is full, as Caffe does."""
         while True:
             try:

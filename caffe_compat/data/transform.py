@@ -12,7 +12,7 @@ from torch import Tensor
 
 from caffe_compat import compat, glog, kernels, rng
 from caffe_compat.data.buffers import Scratch
-from caffe_compat.data.datum import AS_STORED, COLOR, GRAY
+from caffe_compat.data.datum import AS_STORED, COLOR, GRAY, copy_image
 from caffe_compat.data.mean import read_mean
 from caffe_compat.errors import CaffeError
 from caffe_compat.libc_rand import RandShare
@@ -137,15 +137,11 @@ class Transformer:
 
     def cut(self, image: NDArray, at: Placement, out: NDArray) -> None:
         """Copy the placed part of the image into ``out``, which is contiguous."""
-        import cv2
-
         channels, height, width = out.shape
-        part = image[:, at.top : at.top + height, at.left : at.left + width]
-        if channels > 1 and image.strides[0] == image.itemsize and image.dtype == out.dtype:
-            cv2.split(part.transpose(1, 2, 0), list(out))  # a decoded picture; several times faster than numpy
-        else:
-            np.copyto(out, part)
+        copy_image(image[:, at.top : at.top + height, at.left : at.left + width], out)
         if at.mirror:
+            import cv2
+
             rows = out.reshape(channels * height, width)
             cv2.flip(rows, 1, rows)  # several times faster than numpy's negative stride
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ def prepare(
 
     if train is None and valid is None:
         raise click.UsageError("Nothing to prepare: --train, --valid or both say where the images are.")
-    began = time.perf_counter()
+    began, busy = time.perf_counter(), time.process_time()
     with ExitStack() as stack:
         done = prepare(
             out,
@@ -107,7 +108,7 @@ def prepare(
             jobs,
             lambda part: stack.enter_context(counting(f"{out}/{part}_lmdb")),
         )
-    seconds = time.perf_counter() - began
+    seconds, busy = time.perf_counter() - began, time.process_time() - busy
     for part, found in done.items():
         click.echo(f"{out}/{part}.txt: {found.images} images, md5 {found.md5}, {_known(found.published)}")
         low, high = found.per_class
@@ -118,7 +119,8 @@ def prepare(
             click.echo(f"{out}/{part}.bad.txt: images with something wrong")
     converted = sum(found.converted for found in done.values())
     if converted:
-        click.echo(f"{converted} images in {seconds:.1f} s: {converted / seconds:.0f} img/s")
+        speed = f"{converted / seconds:.0f} img/s, {busy / seconds:.2f} of {os.cpu_count()} cores busy"
+        click.echo(f"{converted} images in {seconds:.1f} s: {speed}")
 
 
 def _known(published: str | None) -> str:

@@ -14,12 +14,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
+from types import TracebackType
 from typing import Literal, NamedTuple
 
 from caffe_compat.atomic import writing
 from caffe_compat.data.convert import Conversion, in_order
-from caffe_compat.data.datum import parse, serialize
+from caffe_compat.data.datum import Buffer, parse
 from caffe_compat.data.db import open_db
 from caffe_compat.data.lmdb_db import LmdbAppender
 from caffe_compat.data.mean import Progress
@@ -27,9 +29,11 @@ from caffe_compat.errors import CaffeError
 from yosinski.dataset.damage import defect
 from yosinski.dataset.sources import Image
 
-BATCH, COMMITS = 500, 2  # records that are committed at a time; commits that may wait for the disk
+PIECE = 8  # pictures that a thread is given at a time
+BATCH, COMMITS = 96, 8  # records that are committed at a time; commits that may wait for their turn
 UNREADABLE = "unreadable"
 OnError = Literal["skip", "fail"]
+Converted = tuple[int, Buffer | None, str | None]  # number, record (None: left out), and what is wrong
 
 
 @dataclass(frozen=True)
@@ -95,25 +99,16 @@ def build_lmdb(
         bad = [entry for entry in _read_bad(bad_file) if entry.number < start]
         _append(bad_file, bad, start_over=True)
         converter = _Converter(images, recipe)
-        batch: list[tuple[bytes, bytes]] = []
-        with ThreadPoolExecutor(workers or os.cpu_count()) as pool, ThreadPoolExecutor(1) as writer:
-            commits: deque[Future[None]] = deque()
-            for number, record, reason in in_order(pool, converter.convert, range(start, len(images))):
+        with ThreadPoolExecutor(workers or os.cpu_count()) as pool, _Commits(db) as commits:
+            pieces = in_order(pool, converter.convert_all, _pieces(range(start, len(images))))
+            for number, record, reason in chain.from_iterable(pieces):
                 if reason:
                     bad.append(Bad(number, reason, record is None))
                     _append(bad_file, bad[-1:])
                 if record is not None:
-                    batch.append((_key(number, images[number]), record))
-                if len(batch) == BATCH or (batch and number == len(images) - 1):
-                    commits.append(writer.submit(db.commit, batch))
-                    batch = []
-                    if len(commits) > COMMITS:
-                        commits.popleft().result()
+                    commits.put(_key(number, images[number]), record)
                 if progress:
                     progress(number + 1, len(images))
-            for commit in commits:
-                commit.result()
-            db.sync()
     records = verify(part / "db", images, {entry.number for entry in bad if entry.skipped})
     built = Built(records, bad, len(images) - start)
     note(built)
@@ -153,29 +148,71 @@ def fingerprint(images: Sequence[Image], recipe: Recipe) -> str:
     return digest.hexdigest()
 
 
+class _Commits:
+    """Records on their way to the disk, which is kept at work while more are made. All are there in the end."""
+
+    def __init__(self, db: LmdbAppender) -> None:
+        self._db = db
+        self._batch: list[tuple[bytes, Buffer]] = []
+        self._writer, self._disk = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        self._waiting: deque[Future[None]] = deque()
+        self._syncing = self._disk.submit(db.sync)
+
+    def put(self, key: bytes, record: Buffer) -> None:
+        """Take a record; waits if the disk is far behind. CaffeError if it does not take the records."""
+        self._batch.append((key, record))
+        if len(self._batch) == BATCH:
+            self._commit()
+            if len(self._waiting) > COMMITS:
+                self._waiting.popleft().result()
+            if self._syncing.done():
+                self._syncing.result()
+                self._syncing = self._disk.submit(self._db.sync)
+
+    def _commit(self) -> None:
+        self._waiting.append(self._writer.submit(self._db.commit, self._batch))
+        self._batch = []
+
+    def __enter__(self) -> _Commits:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with self._writer, self._disk:
+            if kind is None:
+                self._commit()
+                for future in (*self._waiting, self._syncing):
+                    future.result()
+                self._db.sync()
+
+
+def _pieces(numbers: range) -> Iterator[range]:
+    return (numbers[i : i + PIECE] for i in range(0, len(numbers), PIECE))
+
+
 class _Converter:
     def __init__(self, images: Sequence[Image], recipe: Recipe) -> None:
         self.images, self.recipe = images, recipe
         self.conversion = Conversion(resize=recipe.size, encode_type=recipe.encode_type)
 
-    def convert(self, number: int) -> tuple[int, bytes | None, str | None]:
-        """Number, record (None: left out) and what is wrong. CaffeError if that is to be fatal."""
+    def convert_all(self, numbers: range) -> list[Converted]:
+        return [self.convert(number) for number in numbers]
+
+    def convert(self, number: int) -> Converted:
+        """CaffeError for what is wrong if that is to be fatal."""
         image = self.images[number]
         try:
             content = image.read()
         except OSError as error:
             return self._bad(image, number, f"{UNREADABLE}: {error.strerror}", None)
-        datum = self.conversion.record_of(content, image.name, image.label)
-        if datum is None:
+        record = self.conversion.record_of(content, image.name, image.label)
+        if record is None:
             return self._bad(image, number, UNREADABLE, None)
         reason = defect(content)
         if reason is None:
-            return number, serialize(datum), None
-        return self._bad(image, number, reason, None if self.recipe.strict else serialize(datum))
+            return number, record, None
+        return self._bad(image, number, reason, None if self.recipe.strict else record)
 
-    def _bad(
-        self, image: Image, number: int, reason: str, record: bytes | None
-    ) -> tuple[int, bytes | None, str | None]:
+    def _bad(self, image: Image, number: int, reason: str, record: Buffer | None) -> Converted:
         if record is None and self.recipe.on_error == "fail":
             raise CaffeError(f"{image.file}: picture {image.name!r}: {reason}")
         return number, record, reason

@@ -145,9 +145,9 @@ def test_truncated_jpeg_is_taken_as_far_as_it_goes(tmp_path: Path, progressive: 
     whole = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive])[1].tobytes()
     for size in (len(whole) - 1, len(whole) * 2 // 3):
         (tmp_path / f"{size}.jpg").write_bytes(whole[:size])
-        datum = Conversion().record(str(tmp_path / f"{size}.jpg"), 0)
-        assert datum is not None
+        record = Conversion().record(str(tmp_path / f"{size}.jpg"), 0)
+        assert record is not None
         expected = cv2.imread(str(tmp_path / f"{size}.jpg")).transpose(2, 0, 1)
-        assert parse(datum.SerializeToString()).image().tobytes() == expected.tobytes()
+        assert parse(record).image().tobytes() == expected.tobytes()
     (tmp_path / "head.jpg").write_bytes(whole[:9])
     assert Conversion().record(str(tmp_path / "head.jpg"), 0) is None

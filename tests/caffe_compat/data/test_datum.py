@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caffe_compat.data.datum import AS_STORED, COLOR, GRAY, parse, serialize
+from caffe_compat.data.datum import AS_STORED, COLOR, GRAY, parse, serialize, serialize_raw
 from caffe_compat.errors import CaffeError
 from caffe_compat.proto import caffe_pb2
 
@@ -101,3 +101,14 @@ def test_encoded_channels(rng: np.random.Generator) -> None:
 def test_no_image(message: caffe_pb2.Datum, reason: str) -> None:
     with pytest.raises(CaffeError, match=reason):
         parse(serialize(message)).image()
+
+
+@pytest.mark.parametrize("shape", [(3, 9, 11), (1, 4, 4), (2, 300, 200)])
+@pytest.mark.parametrize("label", [0, 999, -1])
+def test_raw_records_are_what_protobuf_makes_of_them(shape: tuple[int, int, int], label: int) -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, shape, np.uint8)
+    channels, height, width = shape
+    want = caffe_pb2.Datum(channels=channels, height=height, width=width, data=pixels.tobytes(), label=label)
+    want.encoded = False
+    decoded = np.ascontiguousarray(pixels.transpose(1, 2, 0)).transpose(2, 0, 1)
+    assert bytes(serialize_raw(pixels, label)) == bytes(serialize_raw(decoded, label)) == serialize(want)

@@ -73,7 +73,7 @@ def test_from_pictures_to_datasets(run: Run, pictures: Path, tmp_path: Path) -> 
     done = run(*prepare, "--size", "8x8", "--jobs", "2")
     assert done.code == 0
     assert f"{out}/train_lmdb: 12 records, 4 classes of 3 to 3, verified" in done.out
-    assert re.search(r"^24 images in \d+\.\d s: \d+ img/s$", done.out, re.MULTILINE)
+    assert re.search(r"^24 images in \d+\.\d s: \d+ img/s, \d\.\d\d of \d+ cores busy$", done.out, re.MULTILINE)
     assert "img/s" not in run(*prepare, "--size", "8x8").out, "nothing was left to do"
     done = run("data", "subsets", out, "half0A", "half0B", "reduced0002", "--materialise")
     assert done.code == 0
