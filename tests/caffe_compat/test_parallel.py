@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 import pytest
+import torch
 
 from caffe_compat.errors import CaffeError
 from caffe_compat.parallel import World
@@ -74,3 +75,13 @@ def test_parts_of_a_batch() -> None:
     assert World(1, 3).part((12, 3, 2)) == (4, 3, 2)
     with pytest.raises(CaffeError, match="a batch of 10 images cannot be split evenly over 3 processes"):
         World(0, 3).rows(10)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_masks_of_parts_are_parts_of_the_mask_on_a_gpu() -> None:
+    """Dropout on a GPU draws for the whole batch in the shape (processes, part)."""
+    x = torch.empty(8, 33, 5, device="cuda")
+    torch.cuda.manual_seed(1)
+    whole = torch.rand_like(x)
+    torch.cuda.manual_seed(1)
+    assert torch.equal(torch.rand(2, 4, 33, 5, device="cuda").flatten(0, 1), whole)

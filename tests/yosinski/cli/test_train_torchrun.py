@@ -13,6 +13,7 @@ from pathlib import Path
 import lmdb
 import numpy as np
 import pytest
+import torch
 
 from caffe_compat.proto import binary, raw_blobs
 from caffe_compat.solver import exact_state
@@ -45,8 +46,8 @@ def folder(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def train(program: list[str], folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [*program, "train", *arguments, "--device=cpu"]
+def train(program: list[str], folder: Path, *arguments: str, device: str = "cpu") -> subprocess.CompletedProcess[str]:
+    command = [*program, "train", *arguments, f"--device={device}"]
     return subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
 
 
@@ -70,6 +71,14 @@ def test_weights_are_those_of_one_process(folder: Path) -> None:
     for iteration, noise in ((5, PASS_NOISE), (20, RUN_NOISE)):
         one, two = (folder / name / f"{name}_iter_{iteration}.caffemodel" for name in ("one", "two"))
         assert difference(two, one) < noise
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+def test_weights_are_those_of_one_gpu(folder: Path) -> None:
+    for name, program in (("gpu", YOSINSKI), ("gpus", TORCHRUN)):
+        done = train(program, folder, "mini/base_A", "--solver=s.prototxt", f"--out={name}", device="cuda")
+        assert done.returncode == 0, done.stderr
+    assert difference(folder / "gpus" / "gpus_iter_5.caffemodel", folder / "gpu" / "gpu_iter_5.caffemodel") < 1e-5
 
 
 def test_log_and_scores_are_those_of_one_process(folder: Path) -> None:
