@@ -20,7 +20,7 @@ FLT_MIN = float(np.finfo(np.float32).tiny)  # the smallest probability whose log
 
 @dataclass
 class Answers:
-    """One runtime's scores, float32 (images, classes), and how fast they came.
+    """One runtime's scores, float32 (images, classes), and how fast they came, reading and warm-up left out.
 
     ``judged``: top1, top5 and log_loss where the runtime computes them itself.
     """
