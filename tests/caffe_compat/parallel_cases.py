@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import cv2
 import h5py
 import numpy as np
 import torch
@@ -108,6 +109,26 @@ def write_data(folder: Path) -> str:
     )
 
 
+def write_pictures(folder: Path) -> dict[str, str]:
+    """Layers that read pictures, with all that is random about them; the pictures and lists that they read."""
+    names = [folder / f"{i}.png" for i in range(7)]
+    for i, name in enumerate(names):
+        cv2.imwrite(str(name), np.random.default_rng(i).integers(0, 256, (12 + i, 20 - i, 3), np.uint8))
+    (folder / "pictures.txt").write_text("".join(f"{name} {i}\n" for i, name in enumerate(names)))
+    windows = "2\n3 0.9 1 2 9 10\n0 0.1 3 1 8 8\n"
+    sizes = [(12 + i, 20 - i) for i in range(len(names))]
+    (folder / "windows.txt").write_text(
+        "".join(f"# {i}\n{name}\n3\n{sizes[i][0]}\n{sizes[i][1]}\n{windows}" for i, name in enumerate(names))
+    )
+    head = 'layer { name: "pictures" top: "data" top: "label" transform_param { mirror: true crop_size: 8 } '
+    return {
+        "pictures": f'{head} type: "ImageData" image_data_param {{ source: "{folder}/pictures.txt" shuffle: true '
+        f"new_height: 11 new_width: 12 rand_skip: 3 batch_size: {BATCH} }} }} ",
+        "windows": f'{head} type: "WindowData" window_data_param {{ source: "{folder}/windows.txt" '
+        f"fg_threshold: 0.5 bg_threshold: 0.5 fg_fraction: 0.25 batch_size: {BATCH} }} }} ",
+    }
+
+
 def build(text: str) -> Net:
     rng.set_random_seed(7)
     return Net(text_format.Parse(text, caffe_pb2.NetParameter()), caffe_pb2.TRAIN)
@@ -153,13 +174,17 @@ def refusal(text: str) -> str:
 def main(folder: Path) -> None:
     rows = write_data(Path(tempfile.mkdtemp(dir=folder)))
     solved = CONV + FC.replace('"data"', '"conv"') + loss("SoftmaxWithLoss", "fc label", IGNORING % "VALID")
+    pictures = write_pictures(Path(tempfile.mkdtemp(dir=folder)))
     alone = {name: pass_through(build(rows + text)) for name, text in SAME.items()}
     alone.update({name: train(rows + solved, more) for name, more in SOLVERS.items()})
+    alone.update({name: pass_through(build(text)) for name, text in pictures.items()})
     results: dict[str, Any] = {}
     with parallel.joined() as world:
         for i, (name, text) in enumerate(SAME.items()):
             parallel.BUCKET = (1, 25 << 20)[i % 2]  # each gradient by itself, or all at once
             results[name] = difference(pass_through(build(rows + text)), alone[name])
+        for name, text in pictures.items():
+            results[name] = difference(pass_through(build(text)), alone[name])
         for name, more in SOLVERS.items():
             results[name] = difference(train(rows + solved, more), alone[name])
         results.update({name: refusal(rows + text) for name, text in REFUSED.items()})

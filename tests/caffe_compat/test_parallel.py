@@ -33,7 +33,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return first
 
 
-@pytest.mark.parametrize("case", [*parallel_cases.SAME, *parallel_cases.SOLVERS])
+@pytest.mark.parametrize("case", [*parallel_cases.SAME, *parallel_cases.SOLVERS, "pictures", "windows"])
 def test_numbers_are_those_of_one_process(results: dict[str, Any], case: str) -> None:
     assert isinstance(results[case], float), results[case]
     assert results[case] < NOISE
