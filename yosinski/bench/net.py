@@ -9,6 +9,7 @@ from torch import nn
 
 from yosinski.bench import caffe_time, layers
 from yosinski.bench.comparison import LOWER, Comparison, Progress, Ratio, Reported, Run, interleave, waiting
+from yosinski.bench.device import measure as measure_device
 from yosinski.bench.nets import FULL, MINI, Size, build, build_solver, gflop, noise
 from yosinski.bench.plain import PlainCaffeNet
 
@@ -25,12 +26,17 @@ def measure(
     device: torch.device = CPU,
     progress: Progress | None = None,
 ) -> Iterator[Comparison]:
-    """All comparisons of nets, one after the other. ``batch``: images in a pass, by default the size's."""
+    """All comparisons of nets, one after the other; on a GPU also those of ``device``, in every precision.
+
+    ``batch``: images in a pass, by default the size's.
+    """
     for size in sizes:
         images = batch or size.batch
         yield passes(size, rounds, images, device, progress)
         yield layers.measure(size, rounds, images, device, progress)
         yield frozen(size, rounds, images, device, progress)
+        if device.type == "cuda":
+            yield from measure_device(size, rounds, images, device, progress)
 
 
 def passes(size: Size, rounds: int, batch: int, device: torch.device, progress: Progress | None = None) -> Comparison:
