@@ -15,7 +15,7 @@ def measure(rounds: int, device: torch.device, progress: Progress | None = None)
     """The comparisons of all benches."""
     yield from net.measure((MINI, FULL), rounds, None, device, progress)
     yield from data.measure(rounds, progress=progress)
-    yield from train.measure(rounds, 50, device, progress)
+    yield from train.measure((MINI, FULL), rounds, None, device, progress)
     yield from study.measure((MINI, FULL), rounds, 20, device, progress)
     yield from infer.measure((MINI,), rounds, (1, 2), 5_000, progress)
     yield from infer.measure((FULL,), rounds, (2,), 100, progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -40,6 +41,14 @@ class Size:
     passes: int
 
 
+@dataclass(frozen=True)
+class Images:
+    """An LMDB and the file of its mean image."""
+
+    db: Path
+    mean: Path
+
+
 FULL = Size("full", "CaffeNet", caffenet.FULL, "base_A", "transfer_A7B", "solver", 64, 1)
 MINI = Size("mini", "mini net", caffenet.MINI, "mini/base_A", "mini/transfer_A3B", "mini/solver", 64, 50)
 SIZES = {size.name: size for size in (FULL, MINI)}
@@ -55,22 +64,35 @@ def build(size: Size, batch: int, device: torch.device) -> Net:
     return net
 
 
-def build_solver(size: Size, name: str, batch: int, device: torch.device) -> Solver:
-    """The solver of a definition, as `yosinski train` has it, but for data, tests and snapshots."""
+def build_solver(
+    size: Size, name: str, batch: int, device: torch.device, images: Images | None = None, graphs: bool = False
+) -> Solver:
+    """The solver of a definition, as `yosinski train` has it, but for tests and snapshots; without images noise."""
     param = read_solver(prototxt_dir() / f"{size.solver}.prototxt")
     for field in ("net", "test_iter", "test_interval", "snapshot"):
         param.ClearField(field)
-    param.net_param.CopyFrom(without_data(size, name, batch))
+    if images is None:
+        param.net_param.CopyFrom(without_data(size, name, batch))
+    else:
+        param.net_param.CopyFrom(training_net(name))
+        (data,) = (layer for layer in param.net_param.layer if layer.type == "Data")
+        data.data_param.source, data.data_param.batch_size = str(images.db), batch
+        data.transform_param.mean_file = str(images.mean)
     param.random_seed = 1
-    solver = Solver(param, net_class=Net, device=device)
-    fill(solver.net, size)
+    solver = Solver(param, net_class=Net, device=device, exact=True, graphs=graphs)
+    if images is None:
+        fill(solver.net, size)
     return solver
+
+
+def training_net(name: str) -> Any:
+    """A definition, by its name, as it is trained."""
+    return filter_net(read_net(prototxt_dir() / f"{name}.prototxt"), caffe_pb2.NetState(phase=caffe_pb2.TRAIN))
 
 
 def without_data(size: Size, name: str, batch: int) -> Any:
     """A definition's training net, with Input layers in the place of its data layer."""
-    state = caffe_pb2.NetState(phase=caffe_pb2.TRAIN)
-    definition = filter_net(read_net(prototxt_dir() / f"{name}.prototxt"), state)
+    definition = training_net(name)
     (data,) = (layer for layer in definition.layer if layer.type == "Data")
     data.type = "Input"
     for field in ("include", "transform_param", "data_param"):

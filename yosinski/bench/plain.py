@@ -69,15 +69,21 @@ class PlainLoop:
 
     Args:
         net: on the device where it is to be trained.
-        batches: (images, labels), again and again from its start, as a DataLoader gives them.
+        batches: (images, labels) without end.
         step_size: iterations until the rate falls to a tenth.
+        precision: fp32; tf32, or bf16 by autocast, on a GPU.
     """
 
     def __init__(
-        self, net: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], rate: float, decay: float, step_size: int
+        self,
+        net: nn.Module,
+        batches: Iterator[tuple[Tensor, Tensor]],
+        rate: float,
+        decay: float,
+        step_size: int,
+        precision: str = "fp32",
     ) -> None:
-        self.net = net
-        self.batches = forever(batches)
+        self.net, self.batches, self.precision = net, batches, precision
         self.optimizer = sgd(net, rate, decay)
         self.schedule = torch.optim.lr_scheduler.StepLR(self.optimizer, step_size)
         self.criterion: Callable[[Tensor, Tensor], Tensor] = nn.CrossEntropyLoss()
@@ -85,13 +91,15 @@ class PlainLoop:
 
     def step(self, iterations: int) -> float:
         """Train for so many iterations; the loss of the last."""
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = self.precision == "tf32"
         loss = torch.zeros(())
         for _ in range(iterations):
             images, labels = next(self.batches)
             images = images.to(self.device, non_blocking=True)
             labels = labels.to(self.device, non_blocking=True)
             self.optimizer.zero_grad()
-            loss = self.criterion(self.net(images), labels)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+                loss = self.criterion(self.net(images), labels)
             loss.backward()
             self.optimizer.step()
             self.schedule.step()
@@ -99,4 +107,5 @@ class PlainLoop:
 
 
 def forever(batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches of a DataLoader again and again."""
     return chain.from_iterable(repeat(batches))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,77 +11,94 @@ from typing import Any
 
 import torch
 
+from caffe_compat import precision as precisions
+from caffe_compat.proto import read_solver
+from yosinski.bench import databases
 from yosinski.bench.comparison import Comparison, Progress, Ratio, Run, fastest, interleave, waiting
-from yosinski.bench.plain import PlainCaffeNet, PlainLoop
+from yosinski.bench.machine import cores
+from yosinski.bench.nets import FULL, MINI, Images, Size, build_solver
+from yosinski.bench.plain import PlainCaffeNet, PlainLoop, forever
 from yosinski.bench.plain_data import LmdbImages, batches
-from yosinski.caffenet import MINI
 from yosinski.resources import prototxt_dir
 
-WORKERS = (0, 2)  # processes beside the main one that read for plain torch
-GOAL = 1.4
+PRECISIONS = {"cpu": ("fp32",), "cuda": ("fp32", "tf32", "bf16")}
+ITERATIONS = {("mini", "cpu"): 150, ("full", "cpu"): 2, ("mini", "cuda"): 300, ("full", "cuda"): 40}
+BATCH = {("full", "cuda"): 256}  # where it is not the size's
+GOAL = {("mini", "cpu"): 1.4, ("full", "cuda"): 2.0}  # plain torch / ours
+DATA_GOAL = {("full", "cuda"): 0.9}  # ours without data / ours
 CPU = torch.device("cpu")
 
 
 def measure(
-    rounds: int = 7, iterations: int = 150, device: torch.device = CPU, progress: Progress | None = None
+    sizes: Sequence[Size] = (MINI, FULL),
+    rounds: int = 7,
+    iterations: int | None = None,
+    device: torch.device = CPU,
+    progress: Progress | None = None,
 ) -> Iterator[Comparison]:
-    """Train the demo's net on the demo's images; the plain loop with its data read by itself, or by other processes.
+    """Train a net of each size. ``iterations``: of a round; enough for what was read between rounds not to count."""
+    for size in sizes:
+        yield compare(size, rounds, iterations or ITERATIONS[size.name, device.type], device, progress)
 
-    Args:
-        iterations: of a round; enough for what was read ahead between rounds not to count.
+
+def compare(
+    size: Size, rounds: int, iterations: int, device: torch.device, progress: Progress | None = None
+) -> Comparison:
+    """Ours with its data and with none, and the plain loop with its data read by itself, or by other processes.
+
+    On a GPU in each precision, plain torch in bf16 by autocast, and ours also as a CUDA graph.
     """
+    case = size.name, device.type
+    batch = BATCH.get(case, size.batch)
+    ratios: list[Ratio] = []
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="yosinski-bench-")))
-        solver = stack.enter_context(mini_solver(folder / "ours", device))
-        loops = {f"plain torch, {n} workers": plain_loop(folder / f"{n}", n, device) for n in WORKERS}
-        runs: dict[str, Run] = {"ours": partial(solver.step, iterations)}
+        images = databases.write(size, Path(stack.enter_context(TemporaryDirectory(prefix="yosinski-bench-"))))
+        readers = {workers: forever(loader(size, images, batch, workers, device)) for workers in worker_counts(device)}
+        solvers: dict[str, Any] = {}
+        loops: dict[str, PlainLoop] = {}
+        names = {name: "" if device.type == "cpu" else f", {name}" for name in PRECISIONS[device.type]}
+        for precision, suffix in names.items():
+            with precisions.use(precision):
+                solvers[f"ours{suffix}"] = build_solver(size, size.base, batch, device, images)
+                solvers[f"ours{suffix}, without data"] = build_solver(size, size.base, batch, device)
+                if device.type == "cuda":
+                    solvers[f"ours{suffix}, graphs"] = build_solver(size, size.base, batch, device, images, graphs=True)
+            for workers, reader in readers.items():
+                loops[f"plain torch{suffix}, {workers} workers"] = plain_loop(size, reader, device, precision)
+        for solver in solvers.values():
+            stack.callback(solver.close)
+        runs: dict[str, Run] = {name: partial(solver.step, iterations) for name, solver in solvers.items()}
         runs |= {name: partial(loop.step, iterations) for name, loop in loops.items()}
-        samples = interleave("training", runs, rounds, progress=progress, wait=waiting(device))
-        losses = {"ours": solver.smoothed.value, "plain torch": max(loop.step(1) for loop in loops.values())}
-    yield Comparison(
-        "train/mini",
-        f"mini net from LMDB, {iterations} iterations of {MINI.train_batch} images a round",
+        samples = interleave(f"{size.title}, training", runs, rounds, progress=progress, wait=waiting(device))
+        facts = {f"loss, {name}": solver.smoothed.value for name, solver in solvers.items()}
+        facts |= {f"loss, {name}": loop.step(1) for name, loop in loops.items()}
+    for suffix in names.values():
+        ours, plain = f"ours{suffix}", fastest(samples, f"plain torch{suffix}")
+        ratios.append(Ratio(plain, ours, goal=GOAL.get(case), title=f"plain torch{suffix} / {ours}"))
+        ratios.append(Ratio(f"{ours}, without data", ours, goal=DATA_GOAL.get(case)))
+    return Comparison(
+        f"train/{size.name}",
+        f"{size.title} from LMDB, {iterations} iterations of {batch} images a round",
         samples,
-        work=iterations * MINI.train_batch,
-        ratios=(Ratio(fastest(samples, "plain torch"), "ours", goal=GOAL, title="plain torch / ours"),),
-        facts={f"loss, {name}": loss for name, loss in losses.items()},
+        work=iterations * batch,
+        ratios=tuple(ratios),
+        facts=facts,
     )
 
 
-@contextmanager
-def mini_solver(folder: Path, device: torch.device) -> Iterator[Any]:
-    """The solver as `yosinski train mini/base_A` makes it, but for tests and snapshots, over data in ``folder``."""
-    from caffe_compat.layers.prefetching import PrefetchingLayer
-    from caffe_compat.net import Net
-    from caffe_compat.proto import read_net, read_solver
-    from caffe_compat.solver import Solver
-    from yosinski.demo_data import write_demo_data
-
-    write_demo_data(folder)
-    net, param = read_net(prototxt_dir() / "mini/base_A.prototxt"), read_solver(prototxt_dir() / "mini/solver.prototxt")
-    for layer in net.layer:
-        if layer.type == "Data":
-            layer.data_param.source = str(folder / Path(layer.data_param.source).name)
-            layer.transform_param.mean_file = str(folder / Path(layer.transform_param.mean_file).name)
-    for name in ("net", "test_iter", "test_interval", "snapshot"):
-        param.ClearField(name)
-    param.net_param.CopyFrom(net)
-    solver = Solver(param, net_class=Net, device=device, exact=True)
-    try:
-        yield solver
-    finally:
-        for layer in solver.net.layers:
-            if isinstance(layer, PrefetchingLayer):
-                layer.close()
+def worker_counts(device: torch.device) -> tuple[int, ...]:
+    """How many processes beside the main one read for plain torch; the better counts."""
+    return (0, 2) if device.type == "cpu" else (cores(),)
 
 
-def plain_loop(folder: Path, workers: int, device: torch.device) -> PlainLoop:
-    """The plain loop with the same solver's numbers, over data of its own: lmdb opens a database once in a process."""
-    from caffe_compat.proto import read_solver
-    from yosinski.demo_data import write_demo_data
+def loader(size: Size, images: Images, batch: int, workers: int, device: torch.device) -> Any:
+    """A DataLoader over a copy of the images."""
+    own = databases.copied(images)
+    return batches(LmdbImages(own.db, own.mean, size.net.crop), batch, workers, pinned=device.type == "cuda")
 
-    write_demo_data(folder)
-    param = read_solver(prototxt_dir() / "mini/solver.prototxt")
-    images = LmdbImages(folder / "A_train_lmdb", folder / "A_mean.binaryproto", MINI.crop)
-    loader = batches(images, MINI.train_batch, workers, pinned=device.type == "cuda")
-    return PlainLoop(PlainCaffeNet(MINI).to(device), loader, param.base_lr, param.weight_decay, param.stepsize)
+
+def plain_loop(size: Size, reader: Iterator[Any], device: torch.device, precision: str) -> PlainLoop:
+    """The plain loop with the numbers of the same solver."""
+    param = read_solver(prototxt_dir() / f"{size.solver}.prototxt")
+    net = PlainCaffeNet(size.net).to(device)
+    return PlainLoop(net, reader, param.base_lr, param.weight_decay, param.stepsize, precision)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from yosinski.bench.plain import PlainCaffeNet, PlainLoop
+from yosinski.bench.plain import PlainCaffeNet, PlainLoop, forever
 from yosinski.bench.plain_data import LmdbImages, batches
 from yosinski.caffenet import FULL, MINI, CaffeNet
 from yosinski.demo_data import write_demo_data
@@ -63,7 +63,7 @@ def test_images_are_crops_less_the_mean(data: Path) -> None:
 def test_the_loop_learns(data: Path) -> None:
     torch.manual_seed(1)
     loader = batches(LmdbImages(data / "A_train_lmdb", data / "A_mean.binaryproto", 24), 64, workers=0)
-    loop = PlainLoop(PlainCaffeNet(MINI), loader, rate=0.006, decay=0.005, step_size=750)
+    loop = PlainLoop(PlainCaffeNet(MINI), forever(loader), rate=0.006, decay=0.005, step_size=750)
     assert loop.step(1) == pytest.approx(np.log(10), abs=0.3)
     loop.step(40)
     assert loop.step(1) < 1.5
