@@ -12,7 +12,7 @@ from torch import Tensor
 from caffe_compat import glog
 from caffe_compat.errors import CaffeError
 from caffe_compat.solver.lr_policy import LrPolicy
-from caffe_compat.solver.update import update_rule
+from caffe_compat.solver.update import Param, update_rule
 
 
 class Optimizer:
@@ -83,6 +83,7 @@ class Optimizer:
             glog.info("sgd_solver.cpp:112", f"Iteration {shown_as}, lr = {rate:g}")
         self._clip()
         self.rule.begin(iteration)
+        groups: dict[tuple[float, float], list[Param]] = {}
         for learnable, history in self._moving:
             weights = learnable.parameter.data
             if learnable.parameter.grad is None:
@@ -90,8 +91,10 @@ class Optimizer:
             diff = learnable.parameter.grad
             if self.param.iter_size > 1:
                 diff.mul_(1 / self.param.iter_size)
-            decay = self.param.weight_decay * learnable.decay_mult
-            self.rule.apply(weights, diff, history, rate * learnable.lr_mult, decay)
+            multipliers = (learnable.lr_mult, learnable.decay_mult)
+            groups.setdefault(multipliers, []).append((weights, diff, history))
+        for (lr_mult, decay_mult), params in groups.items():
+            self.rule.apply(params, rate * lr_mult, self.param.weight_decay * decay_mult)
 
     def _clip(self) -> None:
         """Scale all gradients down if their common L2 norm is too large. The norm is of the sum over iter_size."""

@@ -8,7 +8,7 @@ from caffe_compat.errors import CaffeError
 from caffe_compat.solver.update.adadelta import AdaDelta
 from caffe_compat.solver.update.adagrad import AdaGrad
 from caffe_compat.solver.update.adam import Adam
-from caffe_compat.solver.update.base import UpdateRule
+from caffe_compat.solver.update.base import Param, UpdateRule
 from caffe_compat.solver.update.nesterov import Nesterov
 from caffe_compat.solver.update.rmsprop import RMSProp
 from caffe_compat.solver.update.sgd import SGD
@@ -23,4 +23,4 @@ def update_rule(param: Any, source: str = "solver") -> UpdateRule:
     return _RULES[param.type](param, source)
 
 
-__all__ = ["UpdateRule", "update_rule"]
+__all__ = ["Param", "UpdateRule", "update_rule"]

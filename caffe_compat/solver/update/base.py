@@ -10,6 +10,8 @@ from torch import Tensor
 
 from caffe_compat.errors import CaffeError
 
+Param = tuple[Tensor, Tensor, Sequence[Tensor]]  # weights, diff, history: all of one shape
+
 
 class UpdateRule:
     """A solver type's rule (Caffe's Regularize, ComputeUpdateValue and Blob::Update for one parameter)."""
@@ -28,11 +30,15 @@ class UpdateRule:
         if param.regularization_type not in ("L1", "L2"):
             self.fail(f"Unknown regularization type: {param.regularization_type!r}; known: L1, L2")
 
-    def apply(self, weights: Tensor, diff: Tensor, history: Sequence[Tensor], rate: float, decay: float) -> None:
-        """Regularize, then update; see ``update``. ``decay``: weight_decay times the parameter's decay_mult."""
-        if decay:
-            diff.add_(torch.sign(weights) if self.l1 else weights, alpha=decay)
-        self.update(weights, diff, history, rate)
+    def apply(self, params: Sequence[Param], rate: float, decay: float) -> None:
+        """Regularize, then update, parameters of the same rate and decay; see ``update``.
+
+        ``decay``: weight_decay times the parameters' decay_mult.
+        """
+        for weights, diff, history in params:
+            if decay:
+                diff.add_(torch.sign(weights) if self.l1 else weights, alpha=decay)
+            self.update(weights, diff, history, rate)
 
     def update(self, weights: Tensor, diff: Tensor, history: Sequence[Tensor], rate: float) -> None:
         """Move ``weights`` and ``history`` in place; leave in ``diff`` what was subtracted, as Caffe does.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from caffe_compat.solver.update.base import UpdateRule
+from caffe_compat.solver.update.base import Param, UpdateRule
 
 
 class SGD(UpdateRule):
@@ -20,19 +20,26 @@ class SGD(UpdateRule):
     type = "SGD"
     rate_in_history = True
 
-    def apply(self, weights: Tensor, diff: Tensor, history: Sequence[Tensor], rate: float, decay: float) -> None:
+    def apply(self, params: Sequence[Param], rate: float, decay: float) -> None:
         """As the base, in one pass over memory where the kernel of torch.optim.SGD can be made to say it.
 
         The kernel computes V = momentum V + (1 - dampening) (g + decay W); W -= lr V. It keeps no V without momentum,
         and takes elements as they lie in memory.
         """
-        alike = weights.stride() == diff.stride() == history[0].stride()
-        if self.momentum == 0 or (decay and self.l1) or not alike:
-            return super().apply(weights, diff, history, rate, decay)
+        fused: list[Param] = []
+        others: list[Param] = []
+        possible = self.momentum != 0 and not (decay and self.l1)
+        for weights, diff, history in params:
+            alike = weights.stride() == diff.stride() == history[0].stride()
+            (fused if possible and alike else others).append((weights, diff, history))
+        super().apply(others, rate, decay)
+        if not fused:
+            return
+        diffs, velocities = [diff for _, diff, _ in fused], [history[0] for _, _, history in fused]
         torch._fused_sgd_(
-            [weights],
-            [diff],
-            [history[0]],
+            [weights for weights, _, _ in fused],
+            diffs,
+            velocities,
             weight_decay=decay,
             momentum=self.momentum,
             lr=1.0,
@@ -41,7 +48,7 @@ class SGD(UpdateRule):
             maximize=False,
             is_first_step=False,
         )
-        diff.copy_(history[0])
+        torch._foreach_copy_(diffs, velocities)
 
     def update(self, weights: Tensor, diff: Tensor, history: Sequence[Tensor], rate: float) -> None:
         velocity = history[0].mul_(self.momentum).add_(diff, alpha=rate)

@@ -76,7 +76,7 @@ def test_rule(name: str, formula: Callable[..., Array], fields: dict[str, float]
         gradient = draw.randn(3, 4).astype(np.float32)
         diff = torch.from_numpy(gradient.copy())
         rule.begin(t)
-        rule.apply(weights, diff, history, RATE, DECAY)
+        rule.apply([(weights, diff, history)], RATE, DECAY)
         step = formula(w, gradient + DECAY * (w if regularization == "L2" else np.sign(w)), h, param, t)
         w = w - step
         np.testing.assert_allclose(weights.numpy(), w, rtol=1e-5, atol=1e-6)
@@ -90,17 +90,37 @@ def test_tensors_that_lie_otherwise_in_memory(odd: str) -> None:
     tensors = {name: torch.arange(12.0).view(3, 4) for name in ("weights", "diff", "history")}
     tensors[odd] = tensors[odd].t().contiguous().t()
     rule = update_rule(caffe_pb2.SolverParameter(momentum=0.5))
-    rule.apply(tensors["weights"], tensors["diff"], [tensors["history"]], 0.25, 0.0)
+    rule.apply([(tensors["weights"], tensors["diff"], [tensors["history"]])], 0.25, 0.0)
     assert torch.equal(tensors["history"], torch.arange(12.0).view(3, 4) * 0.75)
     assert torch.equal(tensors["weights"], torch.arange(12.0).view(3, 4) * 0.25)
+
+
+def test_together_as_alone() -> None:
+    """Parameters of one rate are updated by one call of a kernel; one of them lies otherwise in memory."""
+    rule = update_rule(caffe_pb2.SolverParameter(momentum=0.9))
+    draw = torch.Generator().manual_seed(1)
+
+    def params() -> list[tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]]:
+        draw.manual_seed(1)
+        rows = [[torch.randn(shape, generator=draw) for _ in range(3)] for shape in [(5, 7), (4, 3), (9,)]]
+        rows[1][1] = rows[1][1].t().contiguous().t()
+        return [(weights, diff, [history]) for weights, diff, history in rows]
+
+    together, alone = params(), params()
+    rule.apply(together, 0.1, 0.01)
+    for one in alone:
+        rule.apply([one], 0.1, 0.01)
+    for (weights, diff, history), (its_weights, its_diff, its_history) in zip(together, alone, strict=True):
+        assert torch.equal(weights, its_weights) and torch.equal(history[0], its_history[0])
+        assert torch.equal(diff, history[0]) and torch.equal(its_diff, its_history[0])
 
 
 def test_momentum_outlives_a_drop_of_the_rate() -> None:
     """The rate lies inside the history: what was gathered at 1.0 goes on at 0.001 with its old size."""
     rule = update_rule(caffe_pb2.SolverParameter(momentum=0.9))
     weights, history = torch.zeros(1), [torch.zeros(1)]
-    rule.apply(weights, torch.ones(1), history, 1.0, 0.0)
-    rule.apply(weights, torch.ones(1), history, 0.001, 0.0)
+    rule.apply([(weights, torch.ones(1), history)], 1.0, 0.0)
+    rule.apply([(weights, torch.ones(1), history)], 0.001, 0.0)
     assert history[0].item() == pytest.approx(0.901)
     assert weights.item() == pytest.approx(-1.901)
 
