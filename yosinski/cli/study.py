@@ -21,6 +21,9 @@ PRESET = click.option(
     metavar="NAME|FILE",
     help="paper, full, mini, tiny, or a file with a study of your own.",
 )
+TOGETHER = click.option(
+    "--together", type=click.IntRange(min=1), help="Nets trained together at most, on one GPU.  [default: 4]"
+)
 MAX_ITER = click.option("--max-iter", type=click.IntRange(min=1), help="Of every net, instead of its solver's.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 ORIGIN = ("train", "valid", "valid_labels")
@@ -31,6 +34,7 @@ def laid_out(command: Callable[..., None]) -> Callable[..., None]:
 
     @FOLDER
     @PRESET
+    @TOGETHER
     @MAX_ITER
     @click.option("--data", type=PATH, metavar="DIR", help="Images, indices and means.  [default: DIR/data]")
     @click.option("--train", type=PATH, help="Training images, as for `yosinski data prepare`.")
@@ -38,19 +42,20 @@ def laid_out(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--valid-labels", type=PATH, help="Their labels, where they are flat.")
     @click.option("--compat", default="1.0", metavar="VERSION[,SWITCH...]", help="1.0, or 2014 for Caffe of then.")
     @functools.wraps(command)
-    def wrapper(folder: Path, preset: str, max_iter: int | None, data: Path | None, compat: str, **others: Any) -> None:
+    def wrapper(folder: Path, preset: str, together: int | None, max_iter: int | None, **others: Any) -> None:
         from caffe_compat.compat import parse
         from yosinski.study.folder import Folder, Options
         from yosinski.study.plan import make_plan
         from yosinski.study.presets import find_preset
 
+        data, compat = others.pop("data"), others.pop("compat")
         parse(compat)
         origin = {name: others.pop(name) for name in ORIGIN}
         for name, path in origin.items():
             if path is not None and not path.exists():
                 raise click.UsageError(f"--{name.replace('_', '-')} {path}: no such file or folder")
         given = {name: str(path.absolute()) for name, path in origin.items() if path}
-        plan = make_plan(find_preset(preset), max_iter)
+        plan = make_plan(find_preset(preset, together), max_iter)
         command(folder=Folder(folder), plan=plan, options=Options(data, given, compat), **others)
 
     return wrapper
@@ -68,15 +73,17 @@ def study() -> None:
 @study.command()
 @FOLDER
 @PRESET
+@TOGETHER
 @MAX_ITER
 @click.option("--speed", type=click.FloatRange(min=0, min_open=True), metavar="IMG/S", help="Of one net in training.")
 @click.option("--measure", is_flag=True, help="Measure the speed on this machine, and remember it.")
 @click.option("--device", default="auto", show_default=True, help="For --measure: auto, cpu or cuda:N.")
-@click.option("--gpus", type=click.IntRange(min=1), default=1, show_default=True, help="Nets in training at a time.")
+@click.option("--gpus", type=click.IntRange(min=1), default=1, show_default=True, help="Groups in training at a time.")
 @JSON
 def plan(
     folder: Path,
     preset: str,
+    together: int | None,
     max_iter: int | None,
     speed: float | None,
     measure: bool,
@@ -91,7 +98,7 @@ def plan(
     from yosinski.study.speed import find_speed
     from yosinski.study.speed import measure as measure_speed
 
-    made = make_plan(find_preset(preset), max_iter)
+    made = make_plan(find_preset(preset, together), max_iter)
     if measure:
         from yosinski.cli.options import find_device
 
@@ -101,7 +108,8 @@ def plan(
     if as_json:
         nets = [{**net.to_json(), "hours": rate and net.images / rate / 3600} for net in made.nets]
         total = {"images": made.images, "longest": made.longest, "speed": rate, "speed_source": known and known.source}
-        click.echo(json.dumps({"preset": made.preset.name, **total, "nets": nets}, indent=1))
+        groups = [[net.name for net in group] for group in made.groups]
+        click.echo(json.dumps({"preset": made.preset.name, **total, "nets": nets, "together": groups}, indent=1))
         return
     header = ("", "net", "family", "split", "n", "from", "iterations", "images", "hours")
     rows = [
@@ -120,6 +128,9 @@ def plan(
     ]
     print_columns([header, *rows], left=(1, 2, 3, 5))
     click.echo(f"{len(made.nets)} nets: {made.preset.title}")
+    most = max(map(len, made.groups), default=0)
+    alike = "that start from the same net and read the same images"
+    click.echo(f"trained in {len(made.groups)} groups of up to {most} {alike}")
     click.echo(f"{made.images:,} images to train, {made.longest:,} of them one after the other")
     if known and rate:
         from yosinski.study.status import duration
@@ -143,9 +154,9 @@ def print_columns(rows: list[tuple[str, ...]], left: tuple[int, ...]) -> None:
 @laid_out
 @click.option("--devices", metavar="LIST", help="cpu, or GPUs such as cuda:0,cuda:1.  [default: all there are]")
 @click.option(
-    "--slots-per-gpu", type=click.IntRange(min=1), default=1, show_default=True, help="Nets that share a GPU."
+    "--slots-per-gpu", type=click.IntRange(min=1), default=1, show_default=True, help="Groups of nets that share a GPU."
 )
-@click.option("--jobs", type=click.IntRange(min=1), help="Nets in training at a time.  [default: one a core or slot]")
+@click.option("--jobs", type=click.IntRange(min=1), help="Groups in training at a time.  [default: one a core or slot]")
 def run(folder: Any, plan: Any, options: Any, devices: str | None, slots_per_gpu: int, jobs: int | None) -> None:
     """Run a study in DIR, or go on with it, and print its results.
 

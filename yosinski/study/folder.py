@@ -89,12 +89,14 @@ class Folder:
             "origin": options.origin,
             "compat": options.compat,
             "verify_images": plan.preset.verify_images,
+            "data_seeds": data_seeds(plan),
             "torch_threads": 1 if plan.preset.images == "fashion" else None,  # the last bits depend on it
             "results": RESULTS,
             "tasks": [task.to_json() for task in make_tasks(plan)],
         }
         if self.study.exists():
             self._check_same(facts)
+            facts["data_seeds"] = self.read().get("data_seeds", {})  # with which it was begun
         for net in plan.nets:
             self._write_definitions(plan, net, data)
         with writing(self.path / "Snakefile") as temporary:
@@ -120,6 +122,11 @@ class Folder:
             solver.random_seed = zlib.crc32(net.name.encode()) >> 1  # any fixed number, so that it can be repeated
         _write_once(self.net(net.name), net.spec.definition(scale), caffe_pb2.NetParameter)
         _write_once(self.solver(net.name), text.format(solver), caffe_pb2.SolverParameter)
+
+
+def data_seeds(plan: Plan) -> dict[str, int]:
+    """A data seed for each training set, any fixed number, so that nets on the same images see the same crops."""
+    return {name: zlib.crc32(name.encode()) >> 1 for name in sorted({net.spec.train_set for net in plan.nets})}
 
 
 def _write_once(path: Path, content: str, kind: Any) -> None:

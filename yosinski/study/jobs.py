@@ -6,8 +6,9 @@ import json
 import signal
 import time
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from caffe_compat.atomic import writing
 from caffe_compat.errors import CaffeError
@@ -18,6 +19,9 @@ from yosinski.study import tasks
 from yosinski.study.folder import Folder
 from yosinski.study.follow import driver_gone, follow_driver, interrupt_me
 from yosinski.study.slots import device_slot
+
+if TYPE_CHECKING:
+    from yosinski.training import Training
 
 KEEP = 2  # snapshots of a net; those of CaffeNet would fill terabytes
 PATIENCE_S = 60  # for a process that a killed driver left, to write its snapshot and end
@@ -30,59 +34,109 @@ def run_job(step: str, names: Sequence[str]) -> int:
     follow_driver(interrupt_me)
     signal.signal(signal.SIGTERM, lambda *_: interrupt_me())  # by which clusters tell that the time is over
     study = Folder(Path()).read()
-    if study["torch_threads"] and step in PER_NET:
+    if study["torch_threads"] and step not in ONCE:
         import torch
 
         torch.set_num_threads(study["torch_threads"])
+    if step == "train":
+        return train(study, names)
     if step in PER_NET:
-        return _for_each(names, lambda name: PER_NET[step](study, name))
+        _for_each(names, lambda name: PER_NET[step](study, name))
+        return 0
     if step not in ONCE:
-        raise CaffeError(f"{step!r} is no step of a study: expected {', '.join((*ONCE, *PER_NET))}")
+        raise CaffeError(f"{step!r} is no step of a study: expected {', '.join((*ONCE, 'train', *PER_NET))}")
     ONCE[step](study)
     return 0
 
 
-def _for_each(names: Sequence[str], work: Callable[[str], bool]) -> int:
+def _for_each(names: Sequence[str], work: Callable[[str], None]) -> None:
     """Do the work for all nets, whatever becomes of some of them; then raise the first error."""
     errors = []
     for name in names:
         try:
-            if not work(name):
-                return INTERRUPTED
+            work(name)
         except CaffeError as error:
             errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+def train(study: dict[str, Any], names: Sequence[str]) -> int:
+    """Train nets, or go on with them, those in step that start from the same net and read the same images.
+
+    ``done.json`` says that a net is trained. Those that fail do not keep the others from it; then the first error is
+    raised.
+    """
+    errors: list[CaffeError] = []
+    for _, group in groupby(names, lambda name: _start(study, name)):
+        if not _train_together(study, list(group), errors):
+            return INTERRUPTED
     if errors:
         raise errors[0]
     return 0
 
 
-def train(study: dict[str, Any], name: str) -> bool:
-    """Train a net, or go on with it; False if it was stopped. ``done.json`` says that it is trained."""
-    from yosinski import session
+def _start(study: dict[str, Any], name: str) -> tuple[Any, ...]:
+    spec = parse_name(name)
+    return _net(study, name)["base"], spec.train_set, spec.valid_set
+
+
+def _train_together(study: dict[str, Any], names: Sequence[str], errors: list[CaffeError]) -> bool:
+    """Train nets together; False if they were stopped."""
+    from yosinski import together
     from yosinski.cli.options import find_device
+
+    trainings, trained = [], []
+    for name in names:
+        try:
+            training = _training(study, name)
+        except CaffeError as error:
+            errors.append(error)
+            continue
+        if training is None:
+            trained.append(name)
+        else:
+            trainings.append(training)
+    stopped = False
+    if trainings:
+        with device_slot() as device:
+            where = find_device(device, prefer_cpu=trainings[0].wants_cpu)
+            ends = together.train(trainings, where, quiet=True, keep=KEEP)
+        for training, end in zip(trainings, ends):
+            if isinstance(end, CaffeError):
+                errors.append(end)
+            elif end.finished:
+                trained.append(training.run.name)
+            else:
+                stopped = True
+    for name in trained:
+        meta = Folder(Path()).run(name).meta
+        facts = {"net": name, "iterations": meta["iteration"], "weights": meta["weights"], "scores": meta["scores"]}
+        _note(Path(tasks.done_of(name)), {**facts, "tested_at": meta["tested_at"]})
+    return not stopped
+
+
+def _training(study: dict[str, Any], name: str) -> Training | None:
+    """A net's training, from its beginning or its newest snapshot on; None if it is trained."""
     from yosinski.training import Training, Wish
 
     folder = Folder(Path())
     run, net = folder.run(name), _net(study, name)
-    base = folder.run(net["base"]) if net["base"] else None
     _wait_for(run)
-    if not finished(run, net["iterations"], base):
-        wish = Wish(
+    if finished(run, net["iterations"], folder.run(net["base"]) if net["base"] else None):
+        return None
+    begun = bool(run.snapshots("solverstate"))
+    data_seed = None if begun else study.get("data_seeds", {}).get(parse_name(name).train_set)
+    return Training(
+        Wish(
             folder.net(name),
             solver=folder.solver(name),
             out=run.path,
-            resume=bool(run.snapshots("solverstate")),
+            resume=begun,
+            data_seed=data_seed,
             compat=study["compat"],
         )
-        with device_slot() as device:
-            training = Training(wish)
-            outcome = session.train(training, find_device(device, prefer_cpu=training.wants_cpu), quiet=True, keep=KEEP)
-        if not outcome.finished:
-            return False
-    meta = run.meta
-    facts = {"net": name, "iterations": meta["iteration"], "weights": meta["weights"], "scores": meta["scores"]}
-    _note(Path(tasks.done_of(name)), {**facts, "tested_at": meta["tested_at"]})
-    return True
+    )
 
 
 def finished(run: RunDir, iterations: int, base: RunDir | None) -> bool:
@@ -117,15 +171,14 @@ def _wait_for(run: RunDir) -> None:
         time.sleep(0.1)
 
 
-def export(study: dict[str, Any], name: str) -> bool:
+def export(study: dict[str, Any], name: str) -> None:
     """Write a trained net as ONNX."""
     from yosinski.export import export_run
 
     export_run(Folder(Path()).run(name).path)
-    return True
 
 
-def verify(study: dict[str, Any], name: str) -> bool:
+def verify(study: dict[str, Any], name: str) -> None:
     """Compare the core runtimes on an exported net; whatever they say, ``verify.json`` says it."""
     from yosinski.verify import CORE
     from yosinski.verify_model import verify_model
@@ -135,7 +188,6 @@ def verify(study: dict[str, Any], name: str) -> bool:
     sample = _sample(Path(study["data"]), parse_name(name).valid_set)
     report = verify_model(model, db=sample, limit=study["verify_images"], runtimes=CORE)
     _note(run.path / "verify.json", report.to_json())
-    return True
 
 
 def images(study: dict[str, Any]) -> None:
@@ -226,4 +278,4 @@ ONCE: dict[str, Callable[[dict[str, Any]], None]] = {
     "means": means,
     "report": report,
 }
-PER_NET: dict[str, Callable[[dict[str, Any], str], bool]] = {"train": train, "onnx": export, "verify": verify}
+PER_NET: dict[str, Callable[[dict[str, Any], str], None]] = {"onnx": export, "verify": verify}

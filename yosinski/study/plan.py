@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import Any
 
 from caffe_compat.errors import CaffeError
@@ -36,6 +37,11 @@ class Net:
         return self.iterations * self.batch
 
     @property
+    def start(self) -> tuple[str | None, str, str]:
+        """What it starts from, and what it reads: nets with the same can be trained together."""
+        return self.base, self.spec.train_set, self.spec.valid_set
+
+    @property
     def family(self) -> str:
         return self.spec.kind + ("+" if self.spec.finetune else "")
 
@@ -65,12 +71,26 @@ class Plan:
         """All images to train."""
         return sum(net.images for net in self.nets)
 
+    @cached_property
+    def groups(self) -> list[list[Net]]:
+        """The nets that are trained together, group by group."""
+        return groups(self.nets, self.preset.together)
+
+    @cached_property
+    def jobs(self) -> list[list[list[Net]]]:
+        """The groups that one process trains one after the other."""
+        return jobs(self.groups, self.preset.nets_per_job)
+
     @property
     def longest(self) -> int:
-        """Images on the longest way from a first net to a last one: what any number of GPUs has to wait for."""
+        """Images on the longest way from a first net to a last one: what any number of GPUs has to wait for.
+
+        A net waits for all that are trained together with the one that it starts from.
+        """
         ways: dict[str, int] = {}
-        for net in self.nets:
-            ways[net.name] = net.images + (ways[net.base] if net.base else 0)
+        for group in self.groups:
+            before = max(ways[net.base] if net.base else 0 for net in group)
+            ways.update(dict.fromkeys((net.name for net in group), before + sum(net.images for net in group)))
         return max(ways.values(), default=0)
 
     @cached_property
@@ -131,3 +151,33 @@ def chunks(nets: Sequence[Net], size: int) -> list[list[Net]]:
     for net in nets:
         by_base.setdefault(net.base, []).append(net)
     return [group[i : i + size] for group in by_base.values() for i in range(0, len(group), size)]
+
+
+def groups(nets: Sequence[Net], size: int) -> list[list[Net]]:
+    """The nets in groups of at most ``size`` that start from the same net and read the same images.
+
+    Groups of the same kind are of nearly the same size. Frozen nets are together, those with as many frozen layers
+    side by side, since they have these in common.
+    """
+    alike: dict[tuple[Any, ...], list[Net]] = {}
+    for net in nets:
+        alike.setdefault(net.start, []).append(net)
+    found = []
+    for several in alike.values():
+        several.sort(key=lambda net: (net.spec.finetune, -net.spec.n))
+        count = -(-len(several) // size)
+        ends = [len(several) * i // count for i in range(count + 1)]
+        found += [several[begin:end] for begin, end in pairwise(ends)]
+    return found
+
+
+def jobs(groups: Sequence[list[Net]], size: int) -> list[list[list[Net]]]:
+    """The groups of nets that start from the same net or from none, joined as long as there are at most ``size``."""
+    found: list[list[list[Net]]] = []
+    for group in groups:
+        last = found[-1] if found else []
+        if last and last[0][0].base == group[0].base and sum(map(len, [*last, group])) <= size:
+            last.append(group)
+        else:
+            found.append([group])
+    return found

@@ -24,7 +24,9 @@ class Preset:
         solver: fields of the solver that are other than the scale's.
         whole_tests: test batches of nets on all classes, where that is not the solver's own number; 0: it is.
         images: "fashion": Fashion-MNIST, as packaged; "prepared": what `yosinski data prepare` has made.
-        nets_per_job: how many nets one process trains, since starting a process takes seconds.
+        together: how many nets are trained together at most, which start from the same net and read the same images.
+        nets_per_job: for up to how many nets one process trains several such groups, one after the other, since
+            starting a process takes seconds.
         verify_images: images that the runtimes are compared on; None: all of the validation set.
     """
 
@@ -35,12 +37,21 @@ class Preset:
     solver: dict[str, Any] = field(default_factory=dict)
     whole_tests: int = 0
     images: str = "prepared"
+    together: int = 4
     nets_per_job: int = 1
     verify_images: int | None = None
 
 
-def find_preset(name: str) -> Preset:
-    """A preset by its name, or the study described in a file. CaffeError if it is neither."""
+def find_preset(name: str, together: int | None = None) -> Preset:
+    """A preset by its name, or the study described in a file. CaffeError if it is neither.
+
+    ``together``: instead of the preset's own.
+    """
+    found = _find(name)
+    return found if together is None else replace(found, together=together)
+
+
+def _find(name: str) -> Preset:
     if name in PRESETS:
         return PRESETS[name]()
     if not Path(name).is_file():
@@ -92,6 +103,7 @@ def tiny() -> Preset:
         title="four small nets, twenty iterations each",
         specs=tuple(parse_name(name) for name in names),
         solver={"max_iter": 20, "snapshot": 4, "test_interval": 10, "display": 5},
+        together=2,
         nets_per_job=2,
         verify_images=50,
     )

@@ -40,8 +40,9 @@ def make_tasks(plan: Plan) -> list[Task]:
     ]
     needed = {net.base for net in plan.nets}
     size = plan.preset.nets_per_job
-    for group in chunks(plan.nets, size):
-        tasks.append(_train(plan, group, first=any(net.name in needed for net in group)))
+    for job in plan.jobs:
+        nets = [net for group in job for net in group]
+        tasks.append(_train(plan, nets, first=any(net.name in needed for net in nets)))
     # Two processes' start is what one net's export and verification cost, so these groups may be larger.
     for group in chunks(plan.nets, 2 * size if size > 1 else 1):
         tasks.append(_task("onnx", group, [done(net) for net in group], [onnx(net) for net in group]))

@@ -25,11 +25,14 @@ def test_plan(run) -> None:
     lines = done.out.splitlines()
     assert lines[0].split() == ["net", "family", "split", "n", "from", "iterations", "images", "hours"]
     assert lines[1].split() == ["1", "half0A", "base", "0", "450,000", "115,200,000", "6.4"]
-    assert lines[-3:] == [
+    assert lines[-4:] == [
         "170 nets: the 163 nets of the paper's numbers and the 7 with random filters",
-        "18,816,000,000 images to train, 230,400,000 of them one after the other",
+        "trained in 64 groups of up to 4 that start from the same net and read the same images",
+        "18,816,000,000 images to train, 576,000,000 of them one after the other",
         "5 days in all, 8 at a time, at 5,000 img/s as given",
     ]
+    alone = run("study", "plan", "--preset", "paper", "--together", "1").out.splitlines()
+    assert alone[-3].startswith("trained in 170 groups of up to 1 ")
     assert run("study", "plan", "--preset", "mini").out.splitlines()[-1].startswith("no hours: ")
 
 
@@ -126,8 +129,9 @@ def test_the_exported_workflow_is_snakemakes(run) -> None:
     dry = subprocess.run([*SNAKEMAKE, *command[1:], "-n"], capture_output=True, text=True)
     assert dry.returncode == 0, dry.stderr
     listed = dry.stdout + dry.stderr
-    assert "total                            515" in listed  # 170 nets trained, exported, verified; 3 of data; report
-    order = [listed.index(f"rule {task}:") for task in ("splits", "means", "train_half0A", "train_transfer0A0A_1_1")]
+    # 64 groups of nets trained, 170 nets exported and verified; 3 of data; the report; and the rule for all.
+    assert "total                            409" in listed
+    order = [listed.index(f"rule {task}:") for task in ("splits", "means", "train_half0A", "train_transfer0A0A_1_7")]
     assert order == sorted(order)
 
 

@@ -85,6 +85,28 @@ def test_only_the_newest_snapshots_are_kept(study: Folder) -> None:
     ]
 
 
+def test_trained_together_they_are_as_alone(study: Folder) -> None:
+    weights = Path("runs/transfer0A0B_1_3/transfer0A0B_1_3_iter_20.caffemodel")
+    alone = weights.read_bytes()
+    shutil.rmtree(weights.parent)
+    assert run_job("train", ["transfer0A0B_1_3", "transfer-ft0A0B_1_1"]) == 0
+    assert weights.read_bytes() == alone
+    metas = [study.run(name).meta for name in ("transfer0A0B_1_3", "transfer-ft0A0B_1_1")]
+    assert [meta["data_seed"] for meta in metas] == [study.read()["data_seeds"]["half0B"]] * 2
+    began, ended = ([meta["sessions"][0][key] for meta in metas] for key in ("started", "ended"))
+    assert max(began) <= min(ended)
+
+
+def test_a_study_goes_on_with_the_seeds_that_it_was_begun_with(study: Folder) -> None:
+    facts = study.read()
+    del facts["data_seeds"]  # as before there were any
+    study.study.write_text(json.dumps(facts))
+    study.write(make_plan(find_preset("tiny")), Options())
+    assert study.read()["data_seeds"] == {}
+    assert run_job("train", ["transfer-ft0A0B_1_1"]) == 0
+    assert study.run("transfer-ft0A0B_1_1").meta["data_seed"] is None
+
+
 def refused(match: str, name: str = "half0A") -> None:
     with pytest.raises(CaffeError, match=match) as error:
         run_job("train", [name])

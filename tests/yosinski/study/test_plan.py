@@ -44,7 +44,9 @@ def test_paper_is_what_was_published() -> None:
         assert (net.base is not None) == (known.family.rstrip("+") in ("selffer", "transfer"))
     # 158 nets of 450,000 iterations and 12 of 200,000, in batches of 256.
     assert made.images == (158 * 450_000 + 12 * 200_000) * 256
-    assert made.longest == 2 * 450_000 * 256
+    # A transfer net waits for its base, and is done when the other three are that are trained with it.
+    assert made.longest == (1 + 4) * 450_000 * 256
+    assert make_plan(find_preset("paper", together=1)).longest == 2 * 450_000 * 256
 
 
 def test_full_has_both_directions_of_everything() -> None:
@@ -90,6 +92,27 @@ def test_groups_share_their_base() -> None:
     assert all(len(group) <= 4 and len({net.base for net in group}) == 1 for group in groups)
     one: list[list[Net]] = chunks(nets, 1)
     assert len(one) == len(nets)
+
+
+@pytest.mark.parametrize(("name", "size"), [("mini", 4), ("paper", 3), ("full", 1)])
+def test_nets_are_trained_with_others_of_their_kind(name: str, size: int) -> None:
+    made = make_plan(find_preset(name, together=size))
+    trained: set[str] = set()
+    for job in made.jobs:
+        for group in job:
+            assert len(group) <= size
+            assert len({(net.base, net.spec.train_set, net.spec.mean_set, net.spec.valid_set) for net in group}) == 1
+        assert len({group[0].base for group in job}) == 1
+        assert sum(map(len, job)) <= max(size, made.preset.nets_per_job)
+        assert job[0][0].base is None or job[0][0].base in trained
+        trained.update(net.name for group in job for net in group)
+    assert trained == {net.name for net in made.nets}
+
+
+def test_frozen_nets_are_together() -> None:
+    groups = [[net.name for net in group] for group in plan("mini").groups]
+    assert [f"transfer0A0B_1_{n}" for n in (7, 6, 5)] in groups
+    assert [f"transfer0A0B_1_{n}" for n in (4, 3, 2, 1)] in groups
 
 
 def test_speeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
