@@ -132,3 +132,16 @@ def test_torchs_way_through_a_bf16_net() -> None:
     assert float(loss.detach()) == value
     for mine, theirs in zip(got, again.parameters()):
         assert torch.allclose(mine, theirs.grad, rtol=1e-2, atol=1e-4)
+
+
+def test_bf16_with_the_factors_that_a_gpu_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There they are bfloat16 tensors, and the convolution's results as well."""
+    _, (want,) = losses("bf16")
+    monkeypatch.setattr(precision.Precision, "factor", lambda self, x: x.to(torch.bfloat16) if self.bf16 else x)
+    monkeypatch.setattr(precision.Precision, "product", lambda self, a, b: a.float() @ b.float())
+    (net,), (got,) = losses("bf16")
+    assert got == pytest.approx(want, rel=1e-2)
+    for name in ("conv", "pool", "norm", "fc1"):
+        assert net.blobs[name].tensor.dtype == net.blobs[name].grad.dtype == torch.bfloat16
+    assert net.blobs["fc2"].tensor.dtype == torch.float32
+    assert all(learnable.parameter.grad.dtype == torch.float32 for learnable in net.learnable)
