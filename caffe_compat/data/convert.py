@@ -163,18 +163,20 @@ def convert_imageset(
     return Converted(written, skipped)
 
 
-def in_order(pool: ThreadPoolExecutor, work: Callable[[Source], Result], items: Iterable[Source]) -> Iterator[Result]:
-    """``map`` over the threads that stays only a few items ahead of its reader."""
-    ahead: deque[Future[Result]] = deque()
+def in_order(
+    pool: ThreadPoolExecutor, work: Callable[[Source], Result], items: Iterable[Source], ahead: int = 64
+) -> Iterator[Result]:
+    """``map`` over the threads that stays only ``ahead`` items ahead of its reader."""
+    under_way: deque[Future[Result]] = deque()
     try:
         for item in items:
-            ahead.append(pool.submit(work, item))
-            if len(ahead) > 64:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+            under_way.append(pool.submit(work, item))
+            if len(under_way) > ahead:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
     finally:
-        for future in ahead:
+        for future in under_way:
             future.cancel()
 
 
