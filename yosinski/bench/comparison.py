@@ -6,9 +6,10 @@ import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 Progress = Callable[[str, int, int], None]  # what is being measured, rounds done, rounds in all
 Samples = dict[str, list[float]]  # by contender: seconds of each round
@@ -138,7 +139,11 @@ def timed(run: Run, wait: Callable[[], object] | None) -> float:
 
 def waiting(device: torch.device) -> Callable[[], object] | None:
     """What waits until a device has done what it was told; None for the CPU, which is done when a call returns."""
-    return (lambda: torch.cuda.synchronize(device)) if device.type == "cuda" else None
+    if device.type != "cuda":
+        return None
+    import torch
+
+    return lambda: torch.cuda.synchronize(device)
 
 
 def fastest(samples: Samples, start: str) -> str:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -17,30 +15,11 @@ from caffe_compat.errors import CaffeError
 from yosinski.bench.comparison import Comparison, Progress, Ratio, Reported, interleave
 from yosinski.bench.nets import FULL, MINI, Size
 from yosinski.bench.pinned import Pinned
-from yosinski.onnx_check import OnnxCheckUnavailable, find_or_build, run_checker
+from yosinski.bench.scoring import BATCH, Case, onnx_check, onnxruntime, ours, ours_reading
+from yosinski.onnx_check import OnnxCheckUnavailable, find_or_build
 from yosinski.resources import prototxt_dir
 
 IMAGES = {"mini": 10_000, "full": 250}
-BATCH = 50  # of the TEST phase
-AHEAD = 8  # batches that a data layer may be ahead at the most
-
-
-@dataclass(frozen=True)
-class Case:
-    """A net with weights from its fillers, exported, and a database of so many images, whose ``source`` is in words.
-
-    ``nothing``: an ONNX model without a net in it.
-    """
-
-    source: str
-    prototxt: Path
-    weights: Path
-    onnx: Path
-    nothing: Path
-    db: Path
-    mean: Path
-    crop: int
-    images: int
 
 
 def measure(
@@ -91,78 +70,6 @@ def compare(size: Size, case: Case, cores: int, rounds: int, progress: Progress 
         ratios=tuple(ratios),
         facts=facts,
     )
-
-
-# The contenders, each in a process of its own; all read the same database, crop, and take off the same mean.
-
-
-def ours(case: Case) -> Callable[[], float]:
-    """The net as `yosinski test` runs it."""
-    from caffe_compat.net import Net
-    from caffe_compat.proto import caffe_pb2
-
-    net = Net(case.prototxt, caffe_pb2.TEST, weights=case.weights)
-    return lambda: forward(net, case.images)
-
-
-def ours_reading(case: Case) -> Callable[[], float]:
-    """Its data layer alone."""
-    from caffe_compat.net import Net
-    from caffe_compat.proto import caffe_pb2, filter_net, read_net
-
-    definition = filter_net(read_net(case.prototxt), caffe_pb2.NetState(phase=caffe_pb2.TEST))
-    del definition.layer[1:]
-    net = Net(definition, caffe_pb2.TEST)
-
-    def run() -> float:
-        forward(net, AHEAD * BATCH)  # what may have been read between rounds
-        return forward(net, case.images)
-
-    return run
-
-
-def forward(net: Any, images: int) -> float:
-    began = perf_counter()
-    for _ in range(images // BATCH):
-        net.forward_layers()
-    return perf_counter() - began
-
-
-def onnxruntime(case: Case, threads: int) -> Callable[[], float]:
-    """ONNX Runtime in Python, batch after batch as they are read."""
-    import onnxruntime as ort
-
-    from yosinski.deployment import read_deployment
-    from yosinski.images import Images
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = ort.InferenceSession(str(case.onnx), options, providers=["CPUExecutionProvider"])
-    transform = read_deployment(case.prototxt).transform
-
-    def run() -> float:
-        with Images(case.db, transform, BATCH) as images:
-            began = perf_counter()
-            for batch in images:
-                session.run(["prob"], {"data": batch.data})
-            return perf_counter() - began
-
-    return run
-
-
-def onnx_check(case: Case, model: Path, threads: int, program: Path) -> Callable[[], float]:
-    """The C++ checker, by its own clock: from the first record to the last score."""
-
-    def run() -> float:
-        report = run_checker(
-            model, case.db, mean=case.mean, crop=case.crop, batch=BATCH, threads=threads, dump=False, program=program
-        )
-        return float(report["total_s"])
-
-    return run
-
-
-# What they work on.
 
 
 def make_case(size: Size, folder: Path, images: int) -> Case:

@@ -31,7 +31,7 @@ def measure(
     ``batch``: images in a pass, by default the size's.
     """
     for size in sizes:
-        images = batch or size.batch
+        images = batch or size.images(device)
         yield passes(size, rounds, images, device, progress)
         yield layers.measure(size, rounds, images, device, progress)
         yield frozen(size, rounds, images, device, progress)

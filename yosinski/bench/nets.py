@@ -27,7 +27,7 @@ class Size:
         net: its layers.
         base, frozen: definitions by their names: a net that learns all, and one whose copied layers are frozen.
         solver: their solver.
-        batch: images in a pass.
+        batch, gpu_batch: images in a pass, on a CPU and on a GPU.
         passes: in a round, so that a round lasts long enough to be timed well.
     """
 
@@ -38,7 +38,12 @@ class Size:
     frozen: str
     solver: str
     batch: int
+    gpu_batch: int
     passes: int
+
+    def images(self, device: torch.device) -> int:
+        """Images in a pass on that device."""
+        return self.gpu_batch if device.type == "cuda" else self.batch
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,8 @@ class Images:
     mean: Path
 
 
-FULL = Size("full", "CaffeNet", caffenet.FULL, "base_A", "transfer_A7B", "solver", 64, 1)
-MINI = Size("mini", "mini net", caffenet.MINI, "mini/base_A", "mini/transfer_A3B", "mini/solver", 64, 50)
+FULL = Size("full", "CaffeNet", caffenet.FULL, "base_A", "transfer_A7B", "solver", 64, 256, 1)
+MINI = Size("mini", "mini net", caffenet.MINI, "mini/base_A", "mini/transfer_A3B", "mini/solver", 64, 64, 50)
 SIZES = {size.name: size for size in (FULL, MINI)}
 
 

@@ -18,17 +18,18 @@ class Pinned:
     """A process that has prepared a run and makes it when asked.
 
     Args:
-        cores: how many it may use.
-        prepare: a function of a module, called there with the arguments once the process has its cores; it sees them
-            in ``os.sched_getaffinity`` and as torch's threads.
+        cores: how many it may use; so many threads have torch and OpenMP there, whatever OMP_NUM_THREADS says here.
+        prepare: a function of a module, called there with the arguments. The module is imported there only when the
+            process has its cores, so that every library counts these.
     """
 
     def __init__(self, cores: int, prepare: Prepare, *arguments: Any) -> None:
-        context = get_context("spawn")  # so that no library has counted the cores before
+        context = get_context("spawn")
         self._connection, other = context.Pipe()
-        self._process = context.Process(target=_serve, args=(other, cores, prepare, arguments), daemon=True)
+        self._process = context.Process(target=_serve, args=(other, cores), daemon=True)
         self._process.start()
         other.close()
+        self._connection.send((prepare, arguments))
 
     def __enter__(self) -> Pinned:
         return self
@@ -50,22 +51,21 @@ class Pinned:
         return float(answer)
 
 
-def _serve(connection: Connection, cores: int, prepare: Prepare, arguments: tuple[Any, ...]) -> None:
+def _serve(connection: Connection, cores: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks, which ends this one
+    os.environ["OMP_NUM_THREADS"] = str(cores)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     run = None
-    while True:
-        try:
+    try:
+        prepare, arguments = connection.recv()
+        while True:
             connection.recv()
-        except (EOFError, OSError):
-            return
-        try:
-            if run is None:
-                import torch
-
-                torch.set_num_threads(cores)
-                run = prepare(*arguments)
-            connection.send(run())
-        except Exception as error:
-            connection.send(f"{type(error).__name__}: {' '.join(str(error).split())}")
+            try:
+                run = run or prepare(*arguments)
+                answer: float | str = run()
+            except Exception as error:
+                answer = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            connection.send(answer)
+    except (EOFError, OSError):
+        return  # nobody asks any more

@@ -23,7 +23,6 @@ from yosinski.resources import prototxt_dir
 
 PRECISIONS = {"cpu": ("fp32",), "cuda": ("fp32", "tf32", "bf16")}
 ITERATIONS = {("mini", "cpu"): 150, ("full", "cpu"): 2, ("mini", "cuda"): 300, ("full", "cuda"): 40}
-BATCH = {("full", "cuda"): 256}  # where it is not the size's
 GOAL = {("mini", "cpu"): 1.4, ("full", "cuda"): 2.0}  # plain torch / ours
 DATA_GOAL = {("full", "cuda"): 0.9}  # ours without data / ours
 CPU = torch.device("cpu")
@@ -49,7 +48,7 @@ def compare(
     On a GPU in each precision, plain torch in bf16 by autocast, and ours also as a CUDA graph.
     """
     case = size.name, device.type
-    batch = BATCH.get(case, size.batch)
+    batch = size.images(device)
     ratios: list[Ratio] = []
     with ExitStack() as stack:
         images = databases.write(size, Path(stack.enter_context(TemporaryDirectory(prefix="yosinski-bench-"))))

@@ -13,6 +13,11 @@ from yosinski.bench.plain import PlainCaffeNet
 CPU = torch.device("cpu")
 
 
+@pytest.fixture(autouse=True)
+def small_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("yosinski.bench.net.SGEMM_TIMES", 1)
+
+
 def test_the_nets_are_the_same_and_the_work_is_counted() -> None:
     net = build(FULL, 2, CPU)
     shapes = [tuple(learnable.parameter.shape) for learnable in net.learnable]

@@ -17,7 +17,8 @@ def figures(done: Any) -> dict[str, Any]:
     return comparisons
 
 
-def test_net(run) -> None:
+def test_net(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("yosinski.bench.net.SGEMM_TIMES", 1)
     found = figures(run("bench", "net", "--size", "mini", "--rounds", 1, "--batch", 2, "--json", "-"))
     assert list(found) == ["net/mini", "net/mini-layers", "net/mini-frozen"]
     times = {name: of["median_s"] for name, of in found["net/mini"]["contenders"].items()}
