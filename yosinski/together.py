@@ -49,7 +49,8 @@ def train(
         trunk: Trunk = {}
         nets = []
         for training in trainings:
-            training.trunk = trunk
+            if len(trainings) > 1 and not training.wish.graphs:  # a recorded pass finds its blobs where they were
+                training.trunk = trunk
             before = None if terminal or quiet else f"{training.run.name}: "
             nets.append(_Net(Session(training, device, keep=keep, bar=bar, log_before=before)))
         stack.enter_context(handle_signals(_All(nets)))

@@ -89,6 +89,7 @@ class Folder:
             "origin": options.origin,
             "compat": options.compat,
             "verify_images": plan.preset.verify_images,
+            "together": [[net.name for net in group] for group in plan.groups],
             "data_seeds": data_seeds(plan),
             "torch_threads": 1 if plan.preset.images == "fashion" else None,  # the last bits depend on it
             "results": RESULTS,

@@ -23,7 +23,7 @@ WARM_UP, ITERATIONS = {"cpu": 1, "cuda": 20}, {"cpu": 4, "cuda": 100}
 
 @dataclass(frozen=True)
 class Speed:
-    """Images a second in training one net, and where the number comes from."""
+    """Images a second in training one net, or nets together, and where the number comes from."""
 
     images_per_second: float
     source: str
@@ -34,7 +34,10 @@ def find_speed(scale: Scale, given: float | None, folder: Folder) -> Speed | Non
     if given is not None:
         return Speed(given, "as given")
     if folder.study.exists():
-        seen = [net.images_per_second for net in read_status(folder, folder.read()) if net.images_per_second]
+        study = folder.read()
+        speeds = {net.name: net.images_per_second or 0.0 for net in read_status(folder, study)}
+        groups = study.get("together", [[name] for name in speeds])
+        seen = [sum(map(speeds.__getitem__, group)) for group in groups if all(map(speeds.__getitem__, group))]
         if seen:
             return Speed(fmean(seen), f"as in {folder.path}")
     measured = _measured().get(scale.title)

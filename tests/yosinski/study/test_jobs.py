@@ -20,6 +20,7 @@ from yosinski.study.jobs import run_job
 from yosinski.study.plan import make_plan
 from yosinski.study.presets import find_preset
 from yosinski.study.results import read_results, table
+from yosinski.study.speed import find_speed
 from yosinski.study.status import read_status, summary
 
 
@@ -216,6 +217,16 @@ def test_status(study: Folder) -> None:
     running = {net.name: net for net in read_status(study, study.read())}["half0B"]
     lock.close()
     assert running.state == "training" and running.images_per_second and running.seconds_left is not None
+
+
+def test_nets_trained_together_count_together(study: Folder) -> None:
+    assert run_job("train", ["transfer-ft0A0B_1_1"]) == 0
+    speeds = {net.name: net.images_per_second for net in read_status(study, study.read())}
+    assert all(speeds.values())
+    pair = speeds["transfer0A0B_1_3"] + speeds["transfer-ft0A0B_1_1"]  # type: ignore[operator]
+    found = find_speed(find_preset("tiny").scale, None, study)
+    assert found is not None
+    assert found.images_per_second == pytest.approx((speeds["half0A"] + speeds["half0B"] + pair) / 3)  # type: ignore[operator]
 
 
 def test_onnx_verification_and_results(study: Folder) -> None:
