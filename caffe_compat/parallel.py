@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -134,23 +135,23 @@ class World:
 
         try:
             return dist.all_reduce(tensor, op or dist.ReduceOp.SUM, async_op=True)
-        except RuntimeError:
-            raise self._lost() from None
+        except RuntimeError as error:
+            raise self._lost(error) from None
 
     def _finish(self, work: Any) -> None:
         try:
             work.wait()
-        except RuntimeError:
-            raise self._lost() from None
+        except RuntimeError as error:
+            raise self._lost(error) from None
 
-    def _lost(self) -> CaffeError:
-        """Why there is no answer: what somebody said before it ended, or that nobody said anything."""
+    def _lost(self, error: RuntimeError) -> CaffeError:
+        """Why there is no answer: what somebody said before it ended, or else what the connection says."""
         try:
             self._store.wait(["reason"], LAST_WORDS)
             return CaffeError(self._store.get("reason").decode())
         except RuntimeError:
-            minutes = PATIENCE // timedelta(minutes=1)
-            return CaffeError(f"another process of this run has ended, or has not answered for {minutes} minutes")
+            said = re.sub(r"^\[[^]]*\] ", "", str(error)).split(". ")[0].splitlines()[0]  # without the place in C++
+            return CaffeError(f"another process of this run has ended, or does not answer: {said}")
 
 
 _world = World()
