@@ -19,8 +19,9 @@ from caffe_compat.proto import caffe_pb2
 from caffe_compat.proto.text import format as format_text
 from yosinski.bench import caffe_time
 from yosinski.bench.comparison import Comparison, Progress, Ratio, Reported, Run, fastest, interleave
-from yosinski.bench.data_layer import SIDE, data_layer_only, write_noise
+from yosinski.bench.databases import SIDE, write_noise
 from yosinski.bench.machine import cores
+from yosinski.bench.nets import FULL, training_net
 from yosinski.bench.plain import forever
 from yosinski.bench.plain_data import LmdbImages, batches
 
@@ -39,7 +40,7 @@ def raw(rounds: int, batch: int, progress: Progress | None = None) -> Comparison
     """Crops of 227x227, mirrored, less the mean image, from raw 256x256 colour images."""
     with TemporaryDirectory(prefix="yosinski-bench-") as name:
         folder = Path(name)
-        write_noise(str(folder / "ours"), 2 * batch)
+        write_noise(folder / "ours", 2 * batch)
         write_mean(folder / "mean", np.full((3, SIDE, SIDE), 127.5, np.float32))
         rng.set_random_seed(1)
         layer = data_layer_only(str(folder / "ours"), str(folder / "mean"))
@@ -90,3 +91,12 @@ def steady(delivered: Iterator[Any], ahead: int = AHEAD) -> Reported:
         return perf_counter() - began
 
     return Reported(run)
+
+
+def data_layer_only(source: str, mean: str) -> Any:
+    """A NetParameter of nothing but the study's data layer for training."""
+    definition = training_net(FULL.base)
+    del definition.layer[1:]
+    definition.layer[0].data_param.source = source
+    definition.layer[0].transform_param.mean_file = mean
+    return definition

@@ -1,4 +1,4 @@
-"""Databases of training images to measure with."""
+"""Databases of images to measure with."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from caffe_compat.data.db import create_db
 from caffe_compat.data.mean import write_mean
-from yosinski.bench.data_layer import SIDE, write_noise
+from caffe_compat.proto import caffe_pb2
 from yosinski.bench.nets import MINI, Images, Size
 from yosinski.demo_data import write_demo_data
 
+SIDE = 256  # pixels, as the study stores its images
 RECORDS = 512
 
 
@@ -27,6 +29,16 @@ def write(size: Size, folder: Path) -> Images:
     if size is MINI:
         write_demo_data(folder)
         return Images(folder / "A_train_lmdb", folder / "A_mean.binaryproto")
-    write_noise(str(folder / "lmdb"), RECORDS)
+    write_noise(folder / "lmdb", RECORDS)
     write_mean(folder / "mean.binaryproto", np.full((size.net.channels, SIDE, SIDE), 127.5, np.float32))
     return Images(folder / "lmdb", folder / "mean.binaryproto")
+
+
+def write_noise(path: Path, records: int) -> None:
+    """A database of random raw images with labels below 1000."""
+    noise = np.random.default_rng(1)
+    with create_db(path, "lmdb") as db:
+        for i in range(records):
+            pixels = noise.integers(0, 256, 3 * SIDE * SIDE, np.uint8).tobytes()
+            datum = caffe_pb2.Datum(channels=3, height=SIDE, width=SIDE, data=pixels, label=i % 1000)
+            db.put(f"{i:08d}".encode(), datum.SerializeToString())

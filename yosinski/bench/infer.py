@@ -80,7 +80,7 @@ def make_case(size: Size, folder: Path, images: int) -> Case:
     from caffe_compat.proto import caffe_pb2, read_net
     from caffe_compat.proto.text import format as format_text
     from caffe_compat.weights import save
-    from yosinski.bench.data_layer import write_noise
+    from yosinski.bench.databases import write_noise
     from yosinski.export import export_run
 
     images = max(BATCH, images // BATCH * BATCH)
@@ -90,7 +90,7 @@ def make_case(size: Size, folder: Path, images: int) -> Case:
     if size is MINI:
         source = write_fashion(db, images)
     else:
-        write_noise(str(db), images)
+        write_noise(db, images)
     compute_image_mean(db, mean)
     definition = read_net(prototxt_dir() / f"{size.base}.prototxt")
     for layer in definition.layer:
