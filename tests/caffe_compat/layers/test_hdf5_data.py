@@ -56,9 +56,9 @@ def test_a_batch_may_be_larger_than_all_files(folder: Path) -> None:
     assert deliver(net('source: "one.txt" batch_size: 9'), 1) == [[0, 1, 2, 3, 0, 1, 2, 3, 0]]
 
 
-def test_shuffling_is_that_of_the_c_library(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shuffling_is_that_of_the_c_library(folder: Path) -> None:
     """One file: its rows are shuffled when it is loaded, and shuffled further at each end."""
-    monkeypatch.setattr(libc_rand, "process", libc_rand.LibcRand())
+    libc_rand.begin_anew()
     got = deliver(net('source: "one.txt" batch_size: 4 shuffle: true'), 2)
     numbers, rows, expected = libc_rand.LibcRand(), [0, 1, 2, 3], []
     for _ in range(2):
