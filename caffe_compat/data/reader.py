@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
+from concurrent import futures
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
@@ -76,6 +77,11 @@ class ImageReader(BatchReader, Generic[Item]):
                 data = data.float()
                 self.transformer.cut(image, places[i], data[i].numpy())
         return Batch(data, label, list(places), batch.state)
+
+    def wait(self) -> None:
+        """Wait until all that is read ahead is there."""
+        if isinstance(self._next_batch, Begun):
+            futures.wait(self._next_batch.filling)
 
     def _begin(self) -> Begun | CaffeError:
         """Decide about the next batch and set the threads to work; an error is for when its turn comes."""
