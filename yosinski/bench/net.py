@@ -26,7 +26,7 @@ def measure(
     device: torch.device = CPU,
     progress: Progress | None = None,
 ) -> Iterator[Comparison]:
-    """All comparisons of nets, one after the other; on a GPU also those of ``device``, in every precision.
+    """All comparisons of nets, one after the other; on a GPU CaffeNet also those of ``device``, in every precision.
 
     ``batch``: images in a pass, by default the size's.
     """
@@ -35,7 +35,7 @@ def measure(
         yield passes(size, rounds, images, device, progress)
         yield layers.measure(size, rounds, images, device, progress)
         yield frozen(size, rounds, images, device, progress)
-        if device.type == "cuda":
+        if device.type == "cuda" and size is FULL:
             yield from measure_device(size, rounds, images, device, progress)
 
 
