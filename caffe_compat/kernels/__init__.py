@@ -6,20 +6,32 @@ Each computes what torch expressions elsewhere compute, which go on doing so whe
 from __future__ import annotations
 
 import functools
-from importlib.util import find_spec
 
 import torch
 from torch import Tensor
 
+from caffe_compat import glog
+
 LARGEST = 2**31  # elements; the kernels count with 32 bits
-
-
-@functools.cache
-def _installed() -> bool:
-    return find_spec("triton") is not None
 
 
 def usable(x: Tensor) -> bool:
     """Whether a kernel may run on a tensor of four axes: on a CUDA device, without gaps in memory."""
     dense = x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)
-    return x.is_cuda and dense and x.numel() < LARGEST and _installed()
+    return x.is_cuda and dense and x.numel() < LARGEST and works(x.device)
+
+
+@functools.cache
+def works(device: torch.device) -> bool:
+    """Whether Triton is installed and can run on the device, for which it needs a C compiler, too."""
+    try:
+        from caffe_compat.kernels import lrn
+
+        lrn.forward(torch.ones(1, 1, 1, 1, device=device), 1, 1.0, 1.0, 1.0)
+    except ImportError:
+        return False
+    except Exception as error:  # those of Triton, of its compilers and of the driver have no common class
+        reason = " ".join(str(error).split())
+        glog.warning("kernels", f"Triton does not work on {device}, torch computes instead: {reason}")
+        return False
+    return True
