@@ -17,7 +17,7 @@ from caffe_compat.layers.prefetching import PrefetchingLayer
 from caffe_compat.net import Net
 from caffe_compat.proto import caffe_pb2
 from caffe_compat.proto.text import format as format_text
-from yosinski.bench import caffe_time
+from yosinski.bench import caffe_time, memory, prepare, records
 from yosinski.bench.comparison import Comparison, Progress, Ratio, Reported, Run, fastest, interleave
 from yosinski.bench.databases import SIDE, write_noise
 from yosinski.bench.machine import cores
@@ -31,9 +31,21 @@ CAFFE_PASSES = 40  # so that what real Caffe has read before its clock starts co
 CAFFE_GOAL = 3.0
 
 
-def measure(rounds: int = 7, batch: int = 256, progress: Progress | None = None) -> Iterator[Comparison]:
-    """The comparisons; databases are small enough to stay in the page cache."""
+def measure(
+    rounds: int = 7, batch: int = 256, long: bool = False, progress: Progress | None = None
+) -> Iterator[Comparison]:
+    """The comparisons; databases are small enough to stay in the page cache.
+
+    Args:
+        batch: images in a batch.
+        long: look at memory over 100,000 images, too, and prepare twenty times as many pictures.
+    """
     yield raw(rounds, batch, progress)
+    yield records.encoded(rounds, progress=progress)
+    yield records.index(rounds, progress=progress)
+    yield from prepare.measure(20_000 if long else 1_000, progress)
+    if long:
+        yield from memory.measure(progress=progress)
 
 
 def raw(rounds: int, batch: int, progress: Progress | None = None) -> Comparison:

@@ -103,17 +103,19 @@ def net(wish: Wish, size: str | None, batch: int | None, device: str) -> None:
 
 
 @bench.command()
+@click.option("--long", is_flag=True, help="Memory over 100,000 images, too, and 20,000 pictures prepared, not 1,000.")
 @measuring(7)
-def data(wish: Wish) -> None:
+def data(wish: Wish, long: bool) -> None:
     """Deliver batches from a database, cropped, mirrored and less the mean, against torch's own DataLoader.
 
-    And against real Caffe's data layer if CAFFE_ROOT or PATH has a build.
+    And against real Caffe's data layer if CAFFE_ROOT or PATH has a build; encoded images against their decoder alone;
+    an index against an LMDB; `data prepare`, which works in the current folder.
     """
 
     def measure(rounds: int, where: Any, progress: Progress) -> Iterator[Comparison]:
         from yosinski.bench import data
 
-        return data.measure(rounds, progress=progress)
+        return data.measure(rounds, long=long, progress=progress)
 
     report(wish, "cpu", measure)
 
