@@ -84,14 +84,15 @@ def bench(ctx: click.Context, wish: Wish, device: str) -> None:
 
 @bench.command()
 @SIZE
-@click.option("--batch", type=click.IntRange(min=1), help="Images in a pass.  [default: 64]")
+@click.option("--batch", type=click.IntRange(min=1), help="Images in a pass.  [default: 64; CaffeNet on a GPU 256]")
 @device_option
 @measuring(5)
 def net(wish: Wish, size: str | None, batch: int | None, device: str) -> None:
-    """Forward and backward, whole and layer by layer, and what frozen layers save.
+    """Nets forward and backward, against the bound.
 
-    Against plain torch modules, against real Caffe if CAFFE_ROOT or PATH has one, and against a bound: the time of the
-    net's matrix products at the rate of one large product, measured in the same rounds.
+    Whole and layer by layer, and what frozen layers save: against plain torch modules, against real Caffe if CAFFE_ROOT
+    or PATH has a build, and against a bound: the time of the net's matrix products at the rate of one large product,
+    measured in the same rounds.
     """
 
     def measure(rounds: int, where: Any, progress: Progress) -> Iterator[Comparison]:
@@ -106,10 +107,11 @@ def net(wish: Wish, size: str | None, batch: int | None, device: str) -> None:
 @click.option("--long", is_flag=True, help="Memory over 100,000 images, too, and 20,000 pictures prepared, not 1,000.")
 @measuring(7)
 def data(wish: Wish, long: bool) -> None:
-    """Deliver batches from a database, cropped, mirrored and less the mean, against torch's own DataLoader.
+    """From a database to batches, against DataLoader.
 
-    And against real Caffe's data layer if CAFFE_ROOT or PATH has a build; encoded images against their decoder alone;
-    an index against an LMDB; `data prepare`, which works in the current folder.
+    Batches are cropped, mirrored and less the mean; real Caffe's data layer takes part if CAFFE_ROOT or PATH has a
+    build. Then encoded images against their decoder alone, an index against an LMDB, and `data prepare`, which works
+    in a temporary folder in the current one.
     """
 
     def measure(rounds: int, where: Any, progress: Progress) -> Iterator[Comparison]:
@@ -126,9 +128,10 @@ def data(wish: Wish, long: bool) -> None:
 @device_option
 @measuring(7)
 def train(wish: Wish, size: str | None, iterations: int | None, device: str) -> None:
-    """Train nets from a database, end to end, against the loop one would write with plain torch.
+    """Training end to end, against plain torch.
 
-    The demo's net on the demo's images, and CaffeNet on noise; on a GPU in every precision.
+    `yosinski train`'s own path, and the loop that one would write with torch's own parts, from a database to updated
+    weights: the demo's net on the demo's images, and CaffeNet on noise; on a GPU in every precision.
     """
 
     def measure(rounds: int, where: Any, progress: Progress) -> Iterator[Comparison]:
@@ -145,7 +148,11 @@ def train(wish: Wish, size: str | None, iterations: int | None, device: str) -> 
 @device_option
 @measuring(5)
 def study(wish: Wish, size: str | None, iterations: int, device: str) -> None:
-    """Train four nets together and one after the other, and say how long the studies would take here."""
+    """Four nets together, and hours of studies.
+
+    The same four nets are trained together and one after the other; then the hours of every preset, at the speed at
+    which one of its nets trains here.
+    """
 
     def measure(rounds: int, where: Any, progress: Progress) -> Iterator[Comparison]:
         from yosinski.bench import study
@@ -161,7 +168,11 @@ def study(wish: Wish, size: str | None, iterations: int, device: str) -> None:
 @click.option("--threads", type=click.IntRange(min=1), multiple=True, help="Cores to use.  [default: 1, then 2]")
 @measuring(5)
 def infer(wish: Wish, size: str | None, images: int | None, threads: tuple[int, ...]) -> None:
-    """Score all images of a database: this runtime, ONNX Runtime in Python, and the C++ checker."""
+    """Scores, against ONNX Runtime and the checker.
+
+    All images of a database scored by this runtime, by ONNX Runtime in Python, and by the C++ checker, each in a
+    process with so many cores.
+    """
 
     def measure(rounds: int, where: Any, progress: Progress) -> Iterator[Comparison]:
         from yosinski.bench import infer
