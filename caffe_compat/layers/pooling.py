@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from caffe_compat import kernels
 from caffe_compat.layers.base import Gradients, Layer, Need, Shape
 from caffe_compat.layers.registry import register
 from caffe_compat.proto import caffe_pb2
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from caffe_compat.export.graph import Graph
 
 FLT_MAX = float(np.finfo(np.float32).max)
+LARGEST_IN_KERNEL = 100  # pixels of a window; its loops are unrolled
 Pair = tuple[int, int]
 
 
@@ -107,7 +110,19 @@ class Pooling(Layer):
         pads = [max(pad, 0) for pad in self._excess(x.shape)]
         return F.pad(x, pads, value=value) if any(pads) else x
 
+    def _in_kernel(self, x: Tensor) -> bool:
+        """Whether the fused kernel computes the largest values."""
+        alone = len(self.param.top) < 2 and not self.compat.pool_gradient_to_ties
+        return alone and math.prod(self._kernel(x.shape)) <= LARGEST_IN_KERNEL and kernels.usable(x)
+
     def _max(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+        if self._in_kernel(x):
+            from caffe_compat.kernels import max_pooling
+
+            in_kernel = (self._kernel(x.shape), self.stride, self.pad)
+            pooled, winners = max_pooling.forward(x, self.reshape([tuple(x.shape)])[0][2:], *in_kernel)
+            self.saved = (x.shape, x, in_kernel, winners)
+            return pooled
         fits = self._fits(x.shape) and not self.compat.pool_gradient_to_ties
         padded, pad = (x, self.pad) if fits else (self._padded(x, -FLT_MAX), (0, 0))
         window = (self._kernel(x.shape), self.stride, pad, (1, 1), fits and not self._floor)
@@ -188,6 +203,10 @@ class Pooling(Layer):
         kernel, stride, pad = window[:3]
         if self.max and self.compat.pool_gradient_to_ties:
             grad = _to_all_maxima(diffs[0], padded, extra, kernel, stride)
+        elif extra.dtype == torch.uint8:
+            from caffe_compat.kernels import max_pooling
+
+            grad = max_pooling.backward(padded, diffs[0], extra, kernel, stride, pad)
         elif self.max:
             grad = torch.ops.aten.max_pool2d_with_indices_backward(diffs[0], padded, *window, extra)
         else:
