@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import io
 import logging
 import re
@@ -55,3 +56,20 @@ def test_a_file_is_appended_to_and_levels_are_kept(tmp_path: Path) -> None:
         glog.warning("x.cpp:1", message)
         glog.detach(handler)
     assert [line.split("] ")[1] for line in path.read_text().splitlines()] == ["one", "two"]
+
+
+def test_a_separate_context_has_a_log_of_its_own() -> None:
+    logs = [io.StringIO() for _ in range(3)]
+    everything, contexts = glog.attach(logs[0]), [contextvars.copy_context() for _ in range(2)]
+    handlers = [everything]
+    for context, log, before in zip(contexts, logs[1:], ("", "two: ")):
+        context.run(glog.separate)
+        handlers.append(context.run(glog.attach, log, before=before))
+    for number, context in enumerate(contexts, 1):
+        context.run(glog.info, "x.cpp:1", f"of {number}")
+    glog.info("x.cpp:1", "of nobody")
+    for handler in handlers:
+        glog.detach(handler)
+    said = [[line.split("] ")[1] for line in log.getvalue().splitlines()] for log in logs]
+    assert said == [["of 1", "of 2", "of nobody"], ["of 1"], ["of 2"]]
+    assert logs[2].getvalue().startswith("two: I")

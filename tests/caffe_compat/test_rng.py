@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import math
 import subprocess
 import sys
@@ -245,3 +246,25 @@ def test_each_thread_has_its_own_main_generator() -> None:
 def test_needs_no_torch() -> None:
     code = "import sys, caffe_compat.rng, caffe_compat.fillers; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_context_has_a_generator_of_its_own() -> None:
+    rng.set_random_seed(1)
+    here = [rng.main().next_u32() for _ in range(4)]
+    rng.set_random_seed(1)
+    rng.main().next_u32()
+    context = contextvars.copy_context()
+    context.run(rng.set_random_seed, 1)
+    assert [context.run(rng.rng_next_u32) for _ in range(3)] == here[:3]
+    assert rng.main().next_u32() == here[1]
+
+
+def test_a_data_seed_takes_words_that_are_then_lost() -> None:
+    rng.set_random_seed(1)
+    words = [rng.next_data_seed(), rng.main().next_u32()]
+    context = contextvars.copy_context()
+    context.run(rng.set_random_seed, 1)
+    context.run(rng.set_data_seed, 2)
+    seed = context.run(rng.next_data_seed)
+    assert (seed, context.run(rng.rng_next_u32)) == (Rng(2).next_u32(), words[1])
+    assert words[0] == Rng(1).next_u32() != seed
