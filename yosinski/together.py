@@ -49,10 +49,13 @@ def train(
         trunk: Trunk = {}
         nets = []
         for training in trainings:
-            if len(trainings) > 1 and not training.wish.graphs:  # a recorded pass finds its blobs where they were
-                training.trunk = trunk
             before = None if terminal or quiet else f"{training.run.name}: "
-            nets.append(_Net(Session(training, device, keep=keep, bar=bar, log_before=before)))
+            net = _Net(Session(training, device, keep=keep, bar=bar, log_before=before))
+            nets.append(net)
+            if _may_write_anywhere(training):
+                net.context.run(stream.separate)
+            elif len(trainings) > 1 and not training.wish.graphs:  # a recorded pass finds its blobs where they were
+                training.trunk = trunk
         stack.enter_context(handle_signals(_All(nets)))
         try:
             while going := [net for net in nets if net.end is None]:
@@ -74,6 +77,11 @@ def _check_places(trainings: Sequence[Training]) -> None:
             raise CaffeError(f"{training.run.path}: two of the nets would train here; they need names of their own")
 
 
+def _may_write_anywhere(training: Training) -> bool:
+    """Whether a net has a layer of the user's own, which may change what others would get, too."""
+    return any(layer.type == "Python" for net in training.nets.values() for layer in net.layer)
+
+
 class _Net:
     """A session with all that makes it independent of the others.
 
@@ -81,6 +89,7 @@ class _Net:
     generator.
 
     Attributes:
+        context: a contextvars.Context.
         end: how it ended; None: it goes on.
     """
 
@@ -88,8 +97,8 @@ class _Net:
         self.session = session
         self.end: Outcome | CaffeError | None = None
         self._work = session.work()
-        self._context = contextvars.copy_context()
-        self._context.run(_begin)
+        self.context = contextvars.copy_context()
+        self.context.run(_begin)
         self._generator = self._generator_state()
 
     @property
@@ -104,7 +113,7 @@ class _Net:
         if self._generator is not None:
             torch.cuda.set_rng_state(self._generator, self.session.device)
         try:
-            self._context.run(next, self._work)
+            self.context.run(next, self._work)
         except StopIteration as done:
             self.end = done.value
         except CaffeError as error:
@@ -116,7 +125,7 @@ class _Net:
     def interrupt(self) -> None:
         """End as by a second Ctrl-C."""
         with suppress(KeyboardInterrupt, StopIteration):
-            self._context.run(self._work.throw, KeyboardInterrupt())
+            self.context.run(self._work.throw, KeyboardInterrupt())
 
     def _generator_state(self) -> Any:
         import torch

@@ -232,3 +232,8 @@ def shared() -> Iterator[Streams]:
         yield found
     finally:
         _active.reset(token)
+
+
+def separate() -> None:
+    """Let layers that are built from now on in the current ``contextvars.Context`` have streams of their own."""
+    _active.set(None)

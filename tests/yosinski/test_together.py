@@ -270,6 +270,22 @@ def test_resumed_from_different_places_they_find_together_again(forwards: Counte
         Training(wish(define("net0", frozen=1, iterations=30), "together", resume=True, data_seed=5))
 
 
+def test_a_layer_of_ones_own_may_write_into_its_bottom() -> None:
+    Path("doubling.py").write_text(
+        "import caffe\nclass Doubling(caffe.Layer):\n"
+        "    def setup(self, bottom, top): pass\n"
+        "    def reshape(self, bottom, top): top[0].reshape(*bottom[0].data.shape)\n"
+        "    def forward(self, bottom, top):\n        bottom[0].data[...] *= 2\n        top[0].data[...] = 1\n"
+        "    def backward(self, top, propagate_down, bottom): pass\n"
+    )
+    layer = """layer { name: "double" type: "Python" bottom: "data" top: "one"
+        python_param { module: "doubling" layer: "Doubling" } }\n"""
+    paths = [define("writes"), define("plain")]
+    net = Path("writes_net.prototxt").read_text()
+    Path("writes_net.prototxt").write_text(net.replace('layer { name: "conv1"', layer + 'layer { name: "conv1"'))
+    assert in_turn(paths) == alone(paths)
+
+
 def test_one_that_fails_leaves_the_others_alone() -> None:
     paths = [define("bad", batch=2), define("good"), define("good2", seed=2)]
     Path("bad_net.prototxt").write_text(Path("bad_net.prototxt").read_text().replace("num_output: 3", "num_output: 2"))
