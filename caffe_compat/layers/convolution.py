@@ -70,22 +70,27 @@ class Convolution(Layer):
     def _size(self, size: Shape) -> Shape:
         return self.window.convolved(size)
 
-    def _flat(self, x: Tensor) -> Tensor:
-        """All axes before the channels as one batch axis, as torch wants them.
+    def _flat(self, x: Tensor, last: bool) -> Tensor:
+        """All axes before the channels as one batch axis, as torch wants them; ``last``: the channels last in memory.
 
-        On a CPU images come with the channels of a pixel side by side: oneDNN then reorders nothing, and the tops are
-        laid out alike, so that the pooling and the LRN that follow work on vectors of channels.
+        oneDNN then reorders nothing, and the tops are laid out alike, so that the pooling and the LRN that follow work
+        on vectors of channels.
         """
         x = x.reshape(math.prod(x.shape[: self.channel_axis]), *x.shape[self.channel_axis :])
-        # With a side of 1 the strides say nothing clear, and torch 2.13 reads and writes outside of its memory.
-        if x.dim() != 4 or x.device.type != "cpu" or min(x.shape[2:]) == 1:
-            return x
+        if not last:
+            return x if x.is_cuda else x.reshape(-1).view(x.shape)  # whose strides leave no doubt
         x = x.contiguous(memory_format=torch.channels_last)
         _, channels, height, width = x.shape
-        if channels > 1 or max(self.window.stride) > 1:  # where it goes wrong again for a single channel
-            return x
         # Strides of a single channel say either layout; torch takes the other one unless they are these.
-        return x.as_strided(x.shape, (height * width, 1, width, 1))
+        return x if channels > 1 else x.as_strided(x.shape, (height * width, 1, width, 1))
+
+    def _channels_last(self, x: Tensor) -> bool:
+        """Only on a CPU, and where all sides are more than 1: others make torch read and write outside of its memory.
+
+        Which layout the strides of such a side mean is ambiguous, and torch 2.13 and oneDNN do not always agree.
+        """
+        sides = tuple(x.shape[self.channel_axis + 1 :])
+        return len(sides) == 2 and x.device.type == "cpu" and min(*sides, *self._size(sides)) > 1
 
     def _unflat(self, y: Tensor, like: Tensor) -> Tensor:
         """With the batch axes of ``like`` again."""
@@ -94,8 +99,9 @@ class Convolution(Layer):
     def forward(self, *bottoms: Tensor) -> tuple[Tensor, ...]:
         w, weight = self.window, self.precision.kernel(self.params[0])
         bias = self.precision.factor(self.params[1]) if len(self.params) > 1 else None
-        factors = [self._flat(self.precision.factor(x)) for x in bottoms]
-        self.saved = (factors, weight.detach())
+        last = self._channels_last(bottoms[0])
+        factors = [self._flat(self.precision.factor(x), last) for x in bottoms]
+        self.saved = (factors, weight.detach(), last)
         tops = []
         for x, factor in zip(bottoms, factors):
             y = torch.convolution(
@@ -116,12 +122,12 @@ class Convolution(Layer):
                 graph.reshape(graph.node(op, [flat, *params], **window), graph.dims(top), [top])
 
     def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
-        w, (factors, weight) = self.window, self.saved
+        w, (factors, weight, last) = self.window, self.saved
         bottoms: list[Tensor | None] = []
         params: list[Tensor | None] = [None] * len(need.params)
         for factor, diff, wanted in zip(factors, diffs, need.bottoms):
             grads = torch.ops.aten.convolution_backward(
-                self._flat(self.precision.factor(diff)),
+                self._flat(self.precision.factor(diff), last),
                 factor,
                 weight,
                 [self.outputs],

@@ -208,7 +208,10 @@ class Pooling(Layer):
 
             grad = max_pooling.backward(padded, diffs[0], extra, kernel, stride, pad)
         elif self.max:
-            grad = torch.ops.aten.max_pool2d_with_indices_backward(diffs[0], padded, *window, extra)
+            # Where the indices lie channels last, the kernel crawls if the diffs do not.
+            last = extra.is_contiguous(memory_format=torch.channels_last)
+            diff = diffs[0].contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+            grad = torch.ops.aten.max_pool2d_with_indices_backward(diff, padded, *window, extra)
         else:
             grad = torch.ops.aten.avg_pool2d_backward(diffs[0] / extra, padded, kernel, stride, pad, False, True, 1)
         if padded.shape != shape:
