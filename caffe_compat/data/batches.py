@@ -37,6 +37,7 @@ class Batch:
     label: Tensor
     places: list[Placement] | None
     state: State
+    arrival: Any = None  # on a GPU: the event that the images are there
     ready: tuple[Tensor, Tensor] | None = None  # images and labels as they were delivered, to whom they are shared with
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from caffe_compat.data.batches import Batch, BatchReader, State
 from caffe_compat.data.prefetch import Prefetcher
+from caffe_compat.data.upload import uploaded
 
 KEPT_BATCHES = 8  # whose decoded images are kept for readers that are behind
 
@@ -25,7 +26,7 @@ class BatchStream(Prefetcher[Batch]):
 
     def __init__(self, reader: BatchReader, depth: int) -> None:
         self.reader = reader
-        super().__init__(reader.read, depth)
+        super().__init__(lambda: uploaded(reader.read(), reader.device), depth)
 
     def close(self) -> None:
         """End the thread and close the reader, unless both belong to the parent of this forked child."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from caffe_compat import glog, parallel, rng
+from caffe_compat.data import upload
 from caffe_compat.data.batches import Batch, BatchReader, State
 from caffe_compat.data.stream import BatchStream, Member, active
 from caffe_compat.errors import CaffeError
@@ -117,6 +118,7 @@ class PrefetchingLayer(Layer):
 
     def _ready(self, batch: Batch, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Images and labels on the layer's device; the dtype is that of images still to be finished."""
+        upload.wait(batch)
         data = batch.data.to(self.device, non_blocking=True)
         if batch.places is not None:
             last = self.precision.channels_last
