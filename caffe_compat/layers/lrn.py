@@ -91,7 +91,7 @@ class LRN(Layer):
 
             return [kernel.backward(self.saved, diffs[0], lrn.local_size, lrn.alpha, lrn.beta, lrn.k)], []
         x, scale, power = self.saved
-        direct = diffs[0].to(x.dtype) * power
+        direct = diffs[0].to(x.dtype, memory_format=torch.channels_last) * power
         if self.within:
             # The window is symmetric and the divisor constant, so the gradient of the mean is a mean again.
             ratio = (direct * x).div_(scale)
