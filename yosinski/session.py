@@ -71,6 +71,7 @@ class Session:
 
         from caffe_compat import glog, parallel, precision, rng
         from caffe_compat.compat import use
+        from caffe_compat.data import held
         from caffe_compat.solver import Solver
         from yosinski import progress
         from yosinski.cli.options import say_device
@@ -91,6 +92,8 @@ class Session:
                 glog.info("parallel", f"Each batch is split over {world.size} processes")
             stack.enter_context(use(training.compat))
             stack.enter_context(precision.use(training.precision))
+            places = {None: None, "host": torch.device("cpu"), "device": self.device}
+            stack.enter_context(held.use(places[training.wish.hold]))
             rng.set_data_seed(training.data_seed)
             solver = Solver(
                 training.param,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from caffe_compat import compat
 from caffe_compat.atomic import writing
@@ -31,7 +31,7 @@ class Wish:
     """What the user asks for; None where the definitions decide.
 
     ``as_caffe``: resume as Caffe did, not exactly. ``split``: which halves A and B stand for. ``data_seed``: of the
-    data layers' random decisions.
+    data layers' random decisions. ``hold``: whose memory the images are held in.
     """
 
     prototxt: Path
@@ -50,6 +50,7 @@ class Wish:
     compat: str | None = None
     precision: str | None = None
     graphs: bool = False
+    hold: Literal["host", "device"] | None = None
 
 
 class Training:

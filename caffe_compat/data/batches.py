@@ -40,6 +40,10 @@ class Batch:
     arrival: Any = None  # on a GPU: the event that the images are there
     ready: tuple[Tensor, Tensor] | None = None  # images and labels as they were delivered, to whom they are shared with
 
+    def on(self, device: torch.device) -> Tensor:
+        """The images on a device."""
+        return self.data.to(device, non_blocking=True)
+
 
 class BatchReader(ABC):
     """Reads batches without end. What is random or in order is decided in one thread, the rest done by several.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent import futures
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -86,11 +86,7 @@ class ImageReader(BatchReader, Generic[Item]):
     def _begin(self) -> Begun | CaffeError:
         """Decide about the next batch and set the threads to work; an error is for when its turn comes."""
         try:
-            items = [self._next() for _ in range(self.batch_size)]
-            self._records += len(items)
-            chances = self.transformer.draw(len(items))
-            state = self.state()
-            items, chances = items[self.mine], chances[self.mine]
+            items, chances, state = self._decide()
             first = self._load(items[0])
             shape = self._shape(items[0], first[0])
         except CaffeError as error:
@@ -117,6 +113,13 @@ class ImageReader(BatchReader, Generic[Item]):
         filling = self._start(fill, items, chances, data.numpy())
         return Begun(data, self.device.type == "cpu", filling, state)
 
+    def _decide(self) -> tuple[list[Item], list[Chance], State]:
+        """The items of this process's part of the next batch, what chance says about them, and the state behind it."""
+        items = [self._next() for _ in range(self.batch_size)]
+        self._records += len(items)
+        chances = self.transformer.draw(len(items))
+        return items[self.mine], chances[self.mine], self.state()
+
     def state(self) -> State:
         generator = self.transformer.rng if self.transformer.random else None
         first = {"random_first": self.transformer.random_first} if self.transformer.random_first else {}
@@ -132,8 +135,11 @@ class ImageReader(BatchReader, Generic[Item]):
         self._records = state["records"]
 
     def _shape(self, item: Item, image: NDArray) -> tuple[int, int, int]:
+        return self._shape_of(image.shape, item)
+
+    def _shape_of(self, image: Sequence[int], item: Item) -> tuple[int, int, int]:
         try:
-            return self.transformer.shape(image.shape)
+            return self.transformer.shape(image)
         except CaffeError as error:
             raise self._error(item, error) from None
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from caffe_compat import glog
+from caffe_compat.data import held
 from caffe_compat.data.db import Database, open_db
+from caffe_compat.data.held import HeldImages
+from caffe_compat.data.held_reader import DeviceReader, HeldReader
 from caffe_compat.data.reader import Reader
 from caffe_compat.data.transform import Transformer
 from caffe_compat.layers.prefetching import PrefetchingLayer
@@ -32,10 +35,19 @@ class Data(PrefetchingLayer):
         self.check_source()
         with self.naming():
             self._db: Database | None = self._open_db()  # Caffe's constructor does so, before it logs the tops
+        self._place = held.active()
+        self._images: HeldImages | None = None
 
-    def open(self) -> Reader:
-        db, self._db = self._db or self._open_db(), None
-        return Reader(db, Transformer(self.param.transform_param, self.phase), self.settings.batch_size)
+    def open(self) -> Reader | HeldReader:
+        transformer, batch_size = Transformer(self.param.transform_param, self.phase), self.settings.batch_size
+        if self._place is not None and self._images is None:
+            with self._db or self._open_db() as db:
+                self._images = held.hold(db, transformer.mode, self._place)
+        if self._images is None:
+            db, self._db = self._db or self._open_db(), None
+            return Reader(db, transformer, batch_size)
+        on_host = self._images.pixels.device.type == "cpu"
+        return (HeldReader if on_host else DeviceReader)(self._images, transformer, batch_size)
 
     def _open_db(self) -> Database:
         db = open_db(self.settings.source)

@@ -119,7 +119,7 @@ class PrefetchingLayer(Layer):
     def _ready(self, batch: Batch, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Images and labels on the layer's device; the dtype is that of images still to be finished."""
         upload.wait(batch)
-        data = batch.data.to(self.device, non_blocking=True)
+        data = batch.on(self.device)
         if batch.places is not None:
             last = self.precision.channels_last
             data = self.reader.transformer.finish(data, batch.places, dtype, last)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -43,6 +44,11 @@ SEED = click.IntRange(min=0, max=2**32 - 1)
 @compat_option
 @precision_option
 @click.option("--graphs", is_flag=True, help="On a GPU, launch each pass as one recorded CUDA graph: the same numbers.")
+@click.option(
+    "--hold",
+    type=click.Choice(["host", "device"]),
+    help="Read all images first and hold them, decoded, in memory: the same numbers.",
+)
 @click.option("--force", is_flag=True, help="Start over where a run has been.")
 def train(
     prototxt: tuple[Path, ...],
@@ -62,6 +68,7 @@ def train(
     compat: str | None,
     precision: str | None,
     graphs: bool,
+    hold: Literal["host", "device"] | None,
     force: bool,
 ) -> None:
     """Train PROTOTXT: a net or solver definition, or a run directory to --resume.
@@ -113,6 +120,7 @@ def train(
         compat=compat,
         precision=precision,
         graphs=graphs,
+        hold=hold,
     )
     if together:
         train_together(prototxt, wish, device)

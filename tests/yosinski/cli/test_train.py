@@ -54,6 +54,17 @@ def test_log_of_a_run_is_caffes(run, golden_copy: Path) -> None:
     assert done.out == "runs/lognet: 40 iterations, top-1 0.9167 at iteration 40\n"
 
 
+def test_images_held_in_memory_train_the_same_net(run, golden_copy: Path) -> None:
+    for out, more in (("read", []), ("host", ["--hold", "host"]), ("device", ["--hold", "device"])):
+        done = run("train", "logs/solver.prototxt", "--out", f"runs/{out}", "--device=cpu", "--max-iter=20", *more)
+        assert done.code == 0
+        assert ("in the memory of host" in done.err) == bool(more)
+    read, *held = (
+        next(Path("runs", out).glob("*_iter_20.caffemodel*")).read_bytes() for out in ("read", "host", "device")
+    )
+    assert held == [read, read]
+
+
 def test_resuming_from_a_snapshot_of_real_caffe(run, golden_copy: Path) -> None:
     snapshot = "logs/lognet_iter_20.solverstate"
     done = run("train", "--solver=logs/solver_resume.prototxt", f"--snapshot={snapshot}", "--out=r", "--device=cpu")

@@ -1,0 +1,82 @@
+"""From images held in memory to batches: those of ``Reader``, to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from caffe_compat import glog
+from caffe_compat.data.batches import Batch, State
+from caffe_compat.data.held import HeldImages
+from caffe_compat.data.reader import ImageReader
+from caffe_compat.data.transform import Placement, Transformer
+from caffe_compat.errors import CaffeError
+
+
+class HeldReader(ImageReader[int]):
+    """Reads images in the host's memory round and round. Items are their numbers."""
+
+    def __init__(self, images: HeldImages, transformer: Transformer, batch_size: int) -> None:
+        super().__init__(transformer, batch_size)
+        self.images = images
+        self._numbers = self._round_and_round(0)
+
+    def first_shape(self) -> tuple[int, int, int]:
+        return self._shape_of(self.images.pixels[0].shape, 0)
+
+    def load_state(self, state: State) -> None:
+        super().load_state(state)
+        self._numbers = self._round_and_round(self._records % len(self.images))
+
+    def _round_and_round(self, first: int) -> Iterator[int]:
+        while True:
+            yield from range(first, len(self.images))
+            first = 0
+            glog.info("data_layer.cpp:73", "Restarting data prefetching from start.")
+
+    def _next(self) -> int:
+        return next(self._numbers)
+
+    def _load(self, item: int) -> tuple[NDArray, int]:
+        return self.images.pixels[item].numpy(), int(self.images.labels[item])
+
+    def _error(self, item: int, reason: object) -> CaffeError:
+        return CaffeError(f"{self.images.path}: record number {item}: {reason}")
+
+
+@dataclass(kw_only=True)
+class HeldBatch(Batch):
+    """A batch whose images are cut where they are held, by ``on``; ``data`` has no more than their shape."""
+
+    images: HeldImages
+    numbers: list[int]
+
+    def on(self, device: torch.device) -> Tensor:
+        assert self.places is not None
+        pixels = self.images.pixels
+        _, channels, height, width = self.data.shape
+        table = torch.tensor([(n, *place) for n, place in zip(self.numbers, self.places)])
+        number, mirror, top, left = table.to(pixels.device, non_blocking=True)[:, :, None].unbind(1)
+        rows = top + torch.arange(height, device=pixels.device)
+        columns = torch.arange(width, device=pixels.device).expand(len(table), width)
+        columns = left + torch.where(mirror > 0, width - 1 - columns, columns)
+        planes = torch.arange(channels, device=pixels.device)[None, :, None, None]
+        cut = pixels[number[:, :, None, None], planes, rows[:, None, :, None], columns[:, None, None, :]]
+        return cut.to(device, non_blocking=True)
+
+
+class DeviceReader(HeldReader):
+    """Reads images in a device's memory: here it is only decided which, and where they are cut."""
+
+    def read(self) -> HeldBatch:
+        numbers, chances, state = self._decide()
+        image = self.images.pixels.shape[1:]
+        shape = self._shape_of(image, numbers[0])
+        places: list[Placement] = [self.transformer.place(chance, image) for chance in chances]
+        data = torch.empty((len(numbers), *shape), dtype=torch.uint8, device="meta")
+        label = torch.from_numpy(self.images.labels[numbers]).float()
+        return HeldBatch(data, label, places, state, images=self.images, numbers=numbers)
