@@ -246,12 +246,12 @@ def alone_in(path: Path, seed: int | None) -> bytes:
 
 
 def test_resumed_from_different_places_they_find_together_again(forwards: Counter[str]) -> None:
-    paths = [define(f"net{i}", frozen=1, seed=1, snapshot=2, iterations=20) for i in range(3)]
+    paths = [define(f"net{i}", frozen=1, seed=1, snapshot=4, iterations=16) for i in range(3)]
     want = alone(paths, data_seed=4)
     passes = forwards["conv1"] // 3
     forwards.clear()
     in_turn(paths, data_seed=4)
-    for net, reached in enumerate((4, 10, 0)):  # as if they had been killed there
+    for net, reached in enumerate((4, 8, 0)):  # as if they had been killed there
         run = RunDir(Path(f"together/net{net}"))
         for snapshot in run.path.glob("*_iter_*"):
             if int(snapshot.stem.rpartition("_")[2]) > reached:
