@@ -106,19 +106,24 @@ def interleave(
     rounds: int,
     *,
     warm_up: int = 1,
+    settle: bool = False,
     progress: Progress | None = None,
     wait: Callable[[], object] | None = None,
 ) -> Samples:
-    """Time every run once a round, in turns from the first to the last and back.
+    """Time every run once a round, always in the same order, so that each finds what the same other one has left.
 
     Args:
         what: the words for ``progress``.
         warm_up: rounds that do not count.
+        settle: make each run once without counting it right before, for runs so short and large that caches and heap
+            as the run before has left them would be felt.
         wait: waits for the device that the runs give work to.
     """
     samples: Samples = {name: [] for name in runs}
     for number in range(warm_up + rounds):
-        for name in list(runs)[:: 1 if number % 2 == 0 else -1]:
+        for name in runs:
+            if settle:
+                timed(runs[name], wait)
             took = timed(runs[name], wait)
             if number >= warm_up:
                 samples[name].append(took)

@@ -74,7 +74,14 @@ def passes(size: Size, rounds: int, batch: int, device: torch.device, progress: 
         text = caffe_time.definition(size, batch)
         runs["real Caffe"] = Reported(lambda: caffe.seconds(text, size.passes))
         ratios += [Ratio("real Caffe", "bound", LOWER), Ratio("real Caffe", "ours")]
-    samples = interleave(f"{size.title}, forward and backward", runs, rounds, progress=progress, wait=waiting(device))
+    samples = interleave(
+        f"{size.title}, forward and backward",
+        runs,
+        rounds,
+        settle=size is FULL,
+        progress=progress,
+        wait=waiting(device),
+    )
     work = size.passes * gflop(net)
     done = SGEMM_TIMES * 2 * side**3 / 1e9
     samples["bound"] = [took * work / done for took in samples["bound"]]
@@ -100,7 +107,9 @@ def frozen(size: Size, rounds: int, batch: int, device: torch.device, progress: 
     return Comparison(
         f"net/{size.name}-frozen",
         f"{size.title}, whole iterations, {size.passes} x {batch} images",
-        interleave(f"{size.title}, frozen layers", runs, rounds, progress=progress, wait=waiting(device)),
+        interleave(
+            f"{size.title}, frozen layers", runs, rounds, settle=size is FULL, progress=progress, wait=waiting(device)
+        ),
         work=size.passes * batch,
         ratios=(Ratio(names[size.frozen], names[size.base], LOWER, FROZEN_GOAL if size is FULL else None),),
     )

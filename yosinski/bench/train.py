@@ -68,7 +68,9 @@ def compare(
             stack.callback(solver.close)
         runs: dict[str, Run] = {name: partial(solver.step, iterations) for name, solver in solvers.items()}
         runs |= {name: partial(loop.step, iterations) for name, loop in loops.items()}
-        samples = interleave(f"{size.title}, training", runs, rounds, progress=progress, wait=waiting(device))
+        samples = interleave(
+            f"{size.title}, training", runs, rounds, settle=size is FULL, progress=progress, wait=waiting(device)
+        )
         facts = {f"loss, {name}": solver.smoothed.value for name, solver in solvers.items()}
         facts |= {f"loss, {name}": loop.step(1) for name, loop in loops.items()}
     for suffix in names.values():

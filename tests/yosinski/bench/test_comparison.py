@@ -64,7 +64,11 @@ def test_contenders_take_turns() -> None:
     told: list[tuple[str, int, int]] = []
     runs = {"a": lambda: order.append("a"), "b": Reported(lambda: order.append("b") or 0.25)}
     samples = interleave("it", runs, 2, warm_up=1, progress=lambda *what: told.append(what), wait=None)
-    assert order == ["a", "b", "b", "a", "a", "b"]
+    assert order == ["a", "b"] * 3
+    order.clear()
+    three = {name: lambda name=name: order.append(name) for name in "abc"}
+    interleave("it", three, 2, warm_up=0, settle=True)
+    assert "".join(order) == "aabbcc" * 2
     assert samples["b"] == [0.25, 0.25] and len(samples["a"]) == 2 and all(0 < took < 0.1 for took in samples["a"])
     assert told == [("it", 1, 3), ("it", 2, 3), ("it", 3, 3)]
 
