@@ -100,10 +100,7 @@ class ImageReader(BatchReader, Generic[Item]):
 
         def fill(item: Item, chance: Chance, out: NDArray) -> Filled:
             image, label = first if item is items[0] else self._load(item)
-            if self._shape(item, image) != shape:
-                raise self._error(
-                    item, f"its image gives {list(self._shape(item, image))}, the batch's first {list(shape)}"
-                )
+            self._check_shape(item, image.shape, shape)
             at = self.transformer.place(chance, image.shape)
             if image.dtype != np.uint8 and out.dtype == np.uint8:
                 return Filled(label, at, image)
@@ -136,6 +133,12 @@ class ImageReader(BatchReader, Generic[Item]):
 
     def _shape(self, item: Item, image: NDArray) -> tuple[int, int, int]:
         return self._shape_of(image.shape, item)
+
+    def _check_shape(self, item: Item, image: Sequence[int], first: tuple[int, int, int]) -> None:
+        """Fail unless an image gives the shape that the batch's first one does."""
+        shape = self._shape_of(image, item)
+        if shape != first:
+            raise self._error(item, f"its image gives {list(shape)}, the batch's first {list(first)}")
 
     def _shape_of(self, image: Sequence[int], item: Item) -> tuple[int, int, int]:
         try:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from caffe_compat import glog
-from caffe_compat.data import held
+from caffe_compat.data import held, nvjpeg
 from caffe_compat.data.db import Database, open_db
 from caffe_compat.data.held import HeldImages
 from caffe_compat.data.held_reader import DeviceReader, HeldReader
+from caffe_compat.data.nvjpeg import NvjpegReader
 from caffe_compat.data.reader import Reader
 from caffe_compat.data.transform import Transformer
 from caffe_compat.layers.prefetching import PrefetchingLayer
@@ -36,6 +37,7 @@ class Data(PrefetchingLayer):
         with self.naming():
             self._db: Database | None = self._open_db()  # Caffe's constructor does so, before it logs the tops
         self._place = held.active()
+        self._decoder = nvjpeg.active()
         self._images: HeldImages | None = None
 
     def open(self) -> Reader | HeldReader:
@@ -45,6 +47,8 @@ class Data(PrefetchingLayer):
                 self._images = held.hold(db, transformer.mode, self._place)
         if self._images is None:
             db, self._db = self._db or self._open_db(), None
+            if self._decoder is not None:
+                return NvjpegReader(db, transformer, batch_size, self._decoder)
             return Reader(db, transformer, batch_size)
         on_host = self._images.pixels.device.type == "cpu"
         return (HeldReader if on_host else DeviceReader)(self._images, transformer, batch_size)

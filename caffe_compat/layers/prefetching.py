@@ -87,7 +87,8 @@ class PrefetchingLayer(Layer):
         param.CopyFrom(self.param)
         for field in ("name", "top", "phase", "include", "exclude", "loss_weight"):
             param.ClearField(field)
-        return param.SerializeToString(deterministic=True) + f"{self.phase} {self.compat}".encode()
+        what = f"{self.phase} {self.compat} {type(self.reader).__name__}"
+        return param.SerializeToString(deterministic=True) + what.encode()
 
     def _source_identity(self) -> bytes:
         """The same for layers that decode the same images."""
