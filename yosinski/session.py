@@ -71,7 +71,7 @@ class Session:
 
         from caffe_compat import glog, parallel, precision, rng
         from caffe_compat.compat import use
-        from caffe_compat.data import held
+        from caffe_compat.data import held, nvjpeg
         from caffe_compat.solver import Solver
         from yosinski import progress
         from yosinski.cli.options import say_device
@@ -79,6 +79,9 @@ class Session:
 
         training, world = self.training, parallel.world()
         keep = self.keep if world.leads else None
+        decoder = self.device if training.decode == "nvjpeg" else None
+        if decoder is not None:
+            nvjpeg.check(decoder)
         world.meet()  # all have read what they need of the run directory, before one takes it over
         opened = training.opened(str(self.device)) if world.leads else nullcontext(training.run)
         with opened as run, ExitStack() as stack:
@@ -94,6 +97,7 @@ class Session:
             stack.enter_context(precision.use(training.precision))
             places = {None: None, "host": torch.device("cpu"), "device": self.device}
             stack.enter_context(held.use(places[training.wish.hold]))
+            stack.enter_context(nvjpeg.use(decoder))
             rng.set_data_seed(training.data_seed)
             solver = Solver(
                 training.param,

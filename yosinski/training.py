@@ -31,7 +31,7 @@ class Wish:
     """What the user asks for; None where the definitions decide.
 
     ``as_caffe``: resume as Caffe did, not exactly. ``split``: which halves A and B stand for. ``data_seed``: of the
-    data layers' random decisions. ``hold``: whose memory the images are held in.
+    data layers' random decisions. ``hold``: whose memory the images are held in. ``decode``: who decodes JPEG records.
     """
 
     prototxt: Path
@@ -51,6 +51,7 @@ class Wish:
     precision: str | None = None
     graphs: bool = False
     hold: Literal["host", "device"] | None = None
+    decode: Literal["opencv", "nvjpeg"] | None = None
 
 
 class Training:
@@ -119,6 +120,9 @@ class Training:
         self.compat = compat.parse(wish.compat or begun.get("compat", "1.0"))
         goes_on = self.state is not None
         self.precision: str = wish.precision or (begun.get("precision") if goes_on else None) or "fp32"
+        self.decode: str = wish.decode or (begun.get("decode") if goes_on else None) or "opencv"
+        if self.decode == "nvjpeg" and wish.hold:
+            raise CaffeError(f"--hold {wish.hold}: what is held OpenCV decodes; this run has it from nvJPEG")
         self.data_seed = wish.data_seed if self.state is None else begun.get("data_seed")
         if self.state is not None and wish.data_seed not in (None, self.data_seed):
             raise CaffeError(f"--data-seed {wish.data_seed}: {self.run.path} was begun with {self.data_seed}")
@@ -179,6 +183,7 @@ class Training:
                 max_iter=self.param.max_iter,
                 compat=str(self.compat),
                 precision=self.precision,
+                decode=self.decode,
                 files=self.files(),
                 definitions=unchanged.fingerprints(self.param, self.nets),
                 resumed_from=str(self.state) if self.state else None,

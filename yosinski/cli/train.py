@@ -49,6 +49,11 @@ SEED = click.IntRange(min=0, max=2**32 - 1)
     type=click.Choice(["host", "device"]),
     help="Read all images first and hold them, decoded, in memory: the same numbers.",
 )
+@click.option(
+    "--decode",
+    type=click.Choice(["opencv", "nvjpeg"]),
+    help="Who decodes JPEG records; nvjpeg does on the GPU, to pixels a little off.  [default: opencv]",
+)
 @click.option("--force", is_flag=True, help="Start over where a run has been.")
 def train(
     prototxt: tuple[Path, ...],
@@ -69,6 +74,7 @@ def train(
     precision: str | None,
     graphs: bool,
     hold: Literal["host", "device"] | None,
+    decode: Literal["opencv", "nvjpeg"] | None,
     force: bool,
 ) -> None:
     """Train PROTOTXT: a net or solver definition, or a run directory to --resume.
@@ -121,6 +127,7 @@ def train(
         precision=precision,
         graphs=graphs,
         hold=hold,
+        decode=decode,
     )
     if together:
         train_together(prototxt, wish, device)
