@@ -119,7 +119,7 @@ def serialize(message: caffe_pb2.Datum) -> bytes:
 
 def serialize_raw(pixels: NDArray[np.uint8], label: int) -> memoryview:
     """What ``serialize`` gives for the raw Datum of an image (channels, height, width), with one copy of the pixels."""
-    head, tail = _before_pixels(*pixels.shape), serialize(caffe_pb2.Datum(label=label, encoded=False))
+    head, tail = before_pixels(*pixels.shape), serialize(caffe_pb2.Datum(label=label, encoded=False))
     record = np.empty(len(head) + pixels.size + len(tail), np.uint8)
     record[: len(head)] = np.frombuffer(head, np.uint8)
     record[len(head) + pixels.size :] = np.frombuffer(tail, np.uint8)
@@ -128,7 +128,7 @@ def serialize_raw(pixels: NDArray[np.uint8], label: int) -> memoryview:
 
 
 @lru_cache
-def _before_pixels(channels: int, height: int, width: int) -> bytes:
+def before_pixels(channels: int, height: int, width: int) -> bytes:
     """The bytes of such a record that come before its pixels; the fields with smaller numbers do."""
     size = channels * height * width
     whole = serialize(caffe_pb2.Datum(channels=channels, height=height, width=width, data=bytes(size)))
@@ -153,8 +153,10 @@ def _parse_plain(record: Buffer) -> Datum:
     datum = Datum()
     view, position, end = memoryview(record), 0, len(record)
     while position < end:
-        tag = view[position]
-        value, position = _varint(view, position + 1)
+        tag, value = view[position], view[position + 1]
+        position += 2
+        if value > 127:
+            value, position = _varint(view, position - 1)
         if tag == DATA:
             if position + value > end:
                 raise ValueError

@@ -18,10 +18,12 @@ from caffe_compat import glog
 from caffe_compat.data.batches import Batch, BatchReader, State, results
 from caffe_compat.data.datum import AS_STORED, Buffer, Record, parse
 from caffe_compat.data.db import Database
+from caffe_compat.data.small_images import parse_alike, transform_alike
 from caffe_compat.data.transform import Chance, Placement, Transformer
 from caffe_compat.errors import CaffeError
 
 Item = TypeVar("Item")
+SMALL = 1 << 19  # bytes of a batch that is not worth several threads
 
 
 class Filled(NamedTuple):
@@ -57,6 +59,10 @@ class ImageReader(BatchReader, Generic[Item]):
     @abstractmethod
     def _load(self, item: Item) -> tuple[NDArray, int]:
         """An item's image and label; called from several threads. CaffeError, made by ``_error``, if it has none."""
+
+    def _load_alike(self, items: Sequence[Item]) -> tuple[NDArray[np.uint8], list[int]] | None:
+        """All items' images (n, channels, height, width) and labels, where they can be had at once; None: not here."""
+        return None
 
     @abstractmethod
     def _error(self, item: Item, reason: object) -> CaffeError:
@@ -107,7 +113,17 @@ class ImageReader(BatchReader, Generic[Item]):
             place(image, at, out)
             return Filled(label, at, None)
 
-        filling = self._start(fill, items, chances, data.numpy())
+        def fill_alike() -> list[Filled]:
+            alike = self._load_alike(items)
+            if alike is None:
+                return list(map(fill, items, chances, data.numpy()))
+            images, labels = alike
+            places = [self.transformer.place(chance, images.shape[1:]) for chance in chances]
+            transform_alike(self.transformer, images, places, data.numpy())
+            return [Filled(label, at, None) for label, at in zip(labels, places)]
+
+        small = self.device.type == "cpu" and data.nbytes <= SMALL
+        filling = [self._pool.submit(fill_alike)] if small else self._start(fill, items, chances, data.numpy())
         return Begun(data, self.device.type == "cpu", filling, state)
 
     def _decide(self) -> tuple[list[Item], list[Chance], State]:
@@ -190,6 +206,9 @@ class Reader(ImageReader[tuple[Buffer, Record]]):
             return datum.image(self.transformer.mode), datum.label
         except CaffeError as error:
             raise self._error(item, error) from None
+
+    def _load_alike(self, items: Sequence[tuple[Buffer, Record]]) -> tuple[NDArray[np.uint8], list[int]] | None:
+        return parse_alike([record for _, record in items]) if self.transformer.mode == AS_STORED else None
 
     def _error(self, item: tuple[Buffer, Record], reason: object) -> CaffeError:
         return self.db.error(item[0], reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def interleave(
     *,
     warm_up: int = 1,
     settle: bool = False,
+    rest: float = 0,
     progress: Progress | None = None,
     wait: Callable[[], object] | None = None,
 ) -> Samples:
@@ -117,6 +118,8 @@ def interleave(
         warm_up: rounds that do not count.
         settle: make each run once without counting it right before, for runs so short and large that caches and heap
             as the run before has left them would be felt.
+        rest: seconds before each run, in which threads and processes that read ahead for the one before fill their
+            queues.
         wait: waits for the device that the runs give work to.
     """
     samples: Samples = {name: [] for name in runs}
@@ -124,6 +127,7 @@ def interleave(
         for name in runs:
             if settle:
                 timed(runs[name], wait)
+            sleep(rest)
             took = timed(runs[name], wait)
             if number >= warm_up:
                 samples[name].append(took)

@@ -25,6 +25,7 @@ PRECISIONS = {"cpu": ("fp32",), "cuda": ("fp32", "tf32", "bf16")}
 ITERATIONS = {("mini", "cpu"): 150, ("full", "cpu"): 2, ("mini", "cuda"): 300, ("full", "cuda"): 40}
 GOAL = {("mini", "cpu"): 1.4, ("full", "cuda"): 2.0}  # plain torch / ours
 DATA_GOAL = {("full", "cuda"): 0.9}  # ours without data / ours
+REST_S = 0.5
 CPU = torch.device("cpu")
 
 
@@ -69,7 +70,13 @@ def compare(
         runs: dict[str, Run] = {name: partial(solver.step, iterations) for name, solver in solvers.items()}
         runs |= {name: partial(loop.step, iterations) for name, loop in loops.items()}
         samples = interleave(
-            f"{size.title}, training", runs, rounds, settle=size is FULL, progress=progress, wait=waiting(device)
+            f"{size.title}, training",
+            runs,
+            rounds,
+            settle=size is FULL,
+            rest=REST_S,
+            progress=progress,
+            wait=waiting(device),
         )
         facts = {f"loss, {name}": solver.smoothed.value for name, solver in solvers.items()}
         facts |= {f"loss, {name}": loop.step(1) for name, loop in loops.items()}
