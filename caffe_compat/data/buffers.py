@@ -14,21 +14,21 @@ from torch import Tensor
 
 
 class BufferPool:
-    """Hands out uninitialised float32 tensors on the CPU.
+    """Hands out uninitialised tensors on the CPU.
 
     A batch of CaffeNet's has 158 MB, and memory fresh from the system costs more time than filling it. So a buffer
     comes back here when the last tensor on it is gone, whoever held it.
     """
 
     def __init__(self) -> None:
-        self._free: deque[NDArray[np.float32]] = deque()
+        self._free: deque[NDArray[np.uint8]] = deque()
 
-    def take(self, shape: tuple[int, ...]) -> Tensor:
-        count = prod(shape)
-        buffer = self._free.popleft() if self._free else np.empty(count, np.float32)
-        if buffer.size < count:
-            buffer = np.empty(count, np.float32)
-        lease = buffer[:count].reshape(shape)
+    def take(self, shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> Tensor:
+        size = prod(shape) * np.dtype(dtype).itemsize
+        buffer = self._free.popleft() if self._free else np.empty(size, np.uint8)
+        if buffer.size < size:
+            buffer = np.empty(size, np.uint8)
+        lease = buffer[:size].view(dtype).reshape(shape)
         # Tensors, their views and what autograd keeps all hold the array that the first tensor was made from.
         weakref.finalize(lease, self._free.append, buffer).atexit = False
         return torch.from_numpy(lease)

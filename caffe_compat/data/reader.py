@@ -100,8 +100,10 @@ class ImageReader(BatchReader, Generic[Item]):
         if self.device.type == "cpu":
             data, place = self._buffers.take((len(items), *shape)), self.transformer.apply
         else:
-            dtype = torch.uint8 if first[0].dtype == np.uint8 else torch.float32
-            data = torch.empty((len(items), *shape), dtype=dtype, pin_memory=torch.cuda.is_available())
+            dtype = np.uint8 if first[0].dtype == np.uint8 else np.float32
+            data = self._buffers.take((len(items), *shape), dtype)
+            if torch.cuda.is_available():
+                data = torch.empty_like(data, pin_memory=True)
             place = self.transformer.cut
 
         def fill(item: Item, chance: Chance, out: NDArray) -> Filled:

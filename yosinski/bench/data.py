@@ -40,12 +40,12 @@ def measure(
         batch: images in a batch.
         long: look at memory over 100,000 images, too, and prepare twenty times as many pictures.
     """
+    if long:
+        yield from memory.measure(progress=progress)
     yield raw(rounds, batch, progress)
     yield records.encoded(rounds, progress=progress)
     yield records.index(rounds, progress=progress)
     yield from prepare.measure(20_000 if long else 1_000, progress)
-    if long:
-        yield from memory.measure(progress=progress)
 
 
 def raw(rounds: int, batch: int, progress: Progress | None = None) -> Comparison:

@@ -28,7 +28,7 @@ CROP = 227
 DECODER_GOAL, INDEX_GOAL = 0.85, 0.9
 
 
-def encoded(rounds: int, images: int = 1024, batch: int = 64, progress: Progress | None = None) -> Comparison:
+def encoded(rounds: int, images: int = 1024, batch: int = 256, progress: Progress | None = None) -> Comparison:
     """Batches from JPEGs against their decoding alone, in as many threads and in the same process.
 
     For a GPU they are decoded and cut; for the CPU also turned to float32, less the mean image, which takes a fifth of
