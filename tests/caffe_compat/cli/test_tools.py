@@ -24,8 +24,9 @@ MODEL, WEIGHTS = "logs/net.prototxt", "logs/lognet_iter_40.caffemodel"
 
 
 def messages(result: Result) -> list[str]:
-    """The log lines, from the place in Caffe's sources on."""
-    return [re.sub(r"^(.)\S+ \S+ +\d+ ", r"\1 ", line) for line in result.stderr.splitlines()]
+    """The log lines, from the place in Caffe's sources on, but for those of nets that other tests have left reading."""
+    lines = [re.sub(r"^(.)\S+ \S+ +\d+ ", r"\1 ", line) for line in result.stderr.splitlines()]
+    return [line for line in lines if "data_layer.cpp" not in line]
 
 
 # Upgrades

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 from yosinski.demo import Children, train
@@ -15,7 +16,9 @@ COMMAND = [sys.executable, "-m", "yosinski", "demo", "--out=d", "--max-iter=20"]
 
 
 def test_stopped_resumed_and_done(tmp_path: Path) -> None:
-    first = subprocess.Popen(COMMAND, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    # A shell's background jobs ignore Ctrl-C, and so would their children.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    first = subprocess.Popen(COMMAND, cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
     assert first.stderr is not None
     assert any("training" in line for line in first.stderr)
     first.send_signal(signal.SIGINT)
