@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from caffe_compat import glog
 from caffe_compat.data.batches import Batch, State
 from caffe_compat.data.held import HeldImages
-from caffe_compat.data.reader import ImageReader
-from caffe_compat.data.transform import Placement, Transformer
+from caffe_compat.data.reader import ImageReader, round_and_round
+from caffe_compat.data.transform import Placement, Transformer, sources
 from caffe_compat.errors import CaffeError
 
 
@@ -23,20 +21,17 @@ class HeldReader(ImageReader[int]):
     def __init__(self, images: HeldImages, transformer: Transformer, batch_size: int) -> None:
         super().__init__(transformer, batch_size)
         self.images = images
-        self._numbers = self._round_and_round(0)
+        self._numbers = round_and_round(self._from, 0)
 
     def first_shape(self) -> tuple[int, int, int]:
         return self._shape_of(self.images.pixels[0].shape, 0)
 
     def load_state(self, state: State) -> None:
         super().load_state(state)
-        self._numbers = self._round_and_round(self._records % len(self.images))
+        self._numbers = round_and_round(self._from, self._records % len(self.images))
 
-    def _round_and_round(self, first: int) -> Iterator[int]:
-        while True:
-            yield from range(first, len(self.images))
-            first = 0
-            glog.info("data_layer.cpp:73", "Restarting data prefetching from start.")
+    def _from(self, first: int) -> range:
+        return range(first, len(self.images))
 
     def _next(self) -> int:
         return next(self._numbers)
@@ -60,12 +55,10 @@ class HeldBatch(Batch):
         pixels = self.images.pixels
         _, channels, height, width = self.data.shape
         table = torch.tensor([(n, *place) for n, place in zip(self.numbers, self.places)])
-        number, mirror, top, left = table.to(pixels.device, non_blocking=True)[:, :, None].unbind(1)
-        rows = top + torch.arange(height, device=pixels.device)
-        columns = torch.arange(width, device=pixels.device).expand(len(table), width)
-        columns = left + torch.where(mirror > 0, width - 1 - columns, columns)
+        table = table.to(pixels.device, non_blocking=True)
+        rows, columns = sources(table[:, 1:], height, width)
         planes = torch.arange(channels, device=pixels.device)[None, :, None, None]
-        cut = pixels[number[:, :, None, None], planes, rows[:, None, :, None], columns[:, None, None, :]]
+        cut = pixels[table[:, 0, None, None, None], planes, rows[:, None, :, None], columns[:, None, None, :]]
         return cut.to(device, non_blocking=True)
 
 

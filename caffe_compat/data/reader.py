@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent import futures
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -100,10 +100,7 @@ class ImageReader(BatchReader, Generic[Item]):
         if self.device.type == "cpu":
             data, place = self._buffers.take((len(items), *shape)), self.transformer.apply
         else:
-            dtype = np.uint8 if first[0].dtype == np.uint8 else np.float32
-            data = self._buffers.take((len(items), *shape), dtype)
-            if torch.cuda.is_available():
-                data = torch.empty_like(data, pin_memory=True)
+            data = self._memory((len(items), *shape), first[0].dtype == np.uint8)
             place = self.transformer.cut
 
         def fill(item: Item, chance: Chance, out: NDArray) -> Filled:
@@ -127,6 +124,12 @@ class ImageReader(BatchReader, Generic[Item]):
         small = self.device.type == "cpu" and data.nbytes <= SMALL
         filling = [self._pool.submit(fill_alike)] if small else self._start(fill, items, chances, data.numpy())
         return Begun(data, self.device.type == "cpu", filling, state)
+
+    def _memory(self, shape: tuple[int, ...], whole: bool) -> Tensor:
+        """For images on their way to a GPU, of ``whole`` numbers or floats: pinned, if there is one."""
+        if torch.cuda.is_available():
+            return torch.empty(shape, dtype=torch.uint8 if whole else torch.float32, pin_memory=True)
+        return self._buffers.take(shape, np.uint8 if whole else np.float32)
 
     def _decide(self) -> tuple[list[Item], list[Chance], State]:
         """The items of this process's part of the next batch, what chance says about them, and the state behind it."""
@@ -165,6 +168,14 @@ class ImageReader(BatchReader, Generic[Item]):
             raise self._error(item, error) from None
 
 
+def round_and_round(once: Callable[[int], Iterable[Item]], skip: int) -> Iterator[Item]:
+    """Items without end. ``once(n)`` gives all but the first n; the first round leaves out ``skip``."""
+    while True:
+        yield from once(skip)
+        skip = 0
+        glog.info("data_layer.cpp:73", "Restarting data prefetching from start.")
+
+
 class Reader(ImageReader[tuple[Buffer, Record]]):
     """Reads a database round and round, in key order."""
 
@@ -172,7 +183,7 @@ class Reader(ImageReader[tuple[Buffer, Record]]):
         super().__init__(transformer, batch_size)
         self.db = db
         self._warned = False
-        self._source = self._round_and_round(0)
+        self._source = round_and_round(db.records, 0)
 
     def first_shape(self) -> tuple[int, int, int]:
         for item in self.db.records():
@@ -182,17 +193,11 @@ class Reader(ImageReader[tuple[Buffer, Record]]):
 
     def load_state(self, state: State) -> None:
         super().load_state(state)
-        self._source = self._round_and_round(self._records % len(self.db))
+        self._source = round_and_round(self.db.records, self._records % len(self.db))
 
     def close(self) -> None:
         super().close()
         self.db.close()
-
-    def _round_and_round(self, skip: int) -> Iterator[tuple[Buffer, Record]]:
-        while True:
-            yield from self.db.records(skip)
-            skip = 0
-            glog.info("data_layer.cpp:73", "Restarting data prefetching from start.")
 
     def _next(self) -> tuple[Buffer, Record]:
         return next(self._source)

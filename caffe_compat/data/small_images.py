@@ -50,10 +50,7 @@ def transform_alike(
         # Indices on both sides of a slice, so that the images come first and the channels behind them.
         means = sliding_window_view(transformer.mean[None], size, (2, 3))[0 * each, :, top, left]
         np.subtract(out, _mirrored(means, mirror), out=out)
-    elif len(transformer.mean_values):
-        np.subtract(out, transformer.mean_values[:, None, None], out=out)
-    if transformer.scale != 1:
-        np.multiply(out, transformer.scale, out=out)
+    transformer.end(out)
 
 
 def _mirrored(images: NDArray, mirror: NDArray[np.bool_]) -> NDArray:

@@ -162,8 +162,12 @@ class Transformer:
                 cv2.subtract(target, values, target)  # faster than numpy where rows are short
         else:
             np.copyto(out, cut)
-            if len(self.mean_values):
-                np.subtract(out, self.mean_values[:, None, None], out=out)
+        self.end(out)
+
+    def end(self, out: NDArray[np.float32]) -> None:
+        """What is left to do with images (..., channels, height, width) after a mean image: mean values and scale."""
+        if len(self.mean_values):
+            np.subtract(out, self.mean_values[:, None, None], out=out)
         if self.scale != 1:
             np.multiply(out, self.scale, out=out)
 
@@ -195,10 +199,7 @@ class Transformer:
         out = cuts.to(torch.float32)
         if self.mean_file:
             _, _, height, width = out.shape
-            mirror, top, left = torch.tensor(places).to(out.device, non_blocking=True).unsqueeze(2).unbind(1)
-            rows = top + torch.arange(height, device=out.device)
-            columns = torch.arange(width, device=out.device).expand(len(places), width)
-            columns = left + torch.where(mirror > 0, width - 1 - columns, columns)
+            rows, columns = sources(torch.tensor(places).to(out.device, non_blocking=True), height, width)
             out -= self._on(out.device, self.mean)[:, rows[:, :, None], columns[:, None, :]].transpose(0, 1)
         elif len(self.mean_values):
             out -= self._on(out.device, self.mean_values)[:, None, None]
@@ -211,6 +212,17 @@ class Transformer:
         if device not in self._means:
             self._means[device] = torch.from_numpy(mean).to(device)
         return self._means[device]
+
+
+def sources(places: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Rows (n, height) and columns (n, width) of the source images that outputs of this size are cut from.
+
+    ``places``: (n, 3), a ``Placement`` in each row, on the device that the result shall be on.
+    """
+    mirror, top, left = places.unsqueeze(2).unbind(1)
+    columns = torch.arange(width, device=places.device).expand(len(places), width)
+    columns = left + torch.where(mirror > 0, width - 1 - columns, columns)
+    return top + torch.arange(height, device=places.device), columns
 
 
 def _decoding(param: Any) -> int:

@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from caffe_compat.export.onnx_export import to_onnx
-from yosinski.onnx_check import OnnxCheckUnavailable, find_or_build, run_raw
+from yosinski.onnx_check import run_raw
 
 
 def golden_cases() -> object:
@@ -23,14 +23,6 @@ def golden_cases() -> object:
 
 
 cases = golden_cases()
-
-
-@pytest.fixture(scope="module")
-def program() -> Path:
-    try:
-        return find_or_build()
-    except OnnxCheckUnavailable as error:
-        pytest.skip(str(error))
 
 
 def run(program: Path, path: Path, model: onnx.ModelProto, feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

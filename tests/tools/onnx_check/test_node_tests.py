@@ -12,7 +12,7 @@ from onnx.backend.test.case import node as node_cases
 from onnx.backend.test.case.test_case import TestCase
 
 from caffe_compat.export.onnx_export import IR_VERSION, OPSET
-from yosinski.onnx_check import OnnxCheckUnavailable, find_or_build, run_raw
+from yosinski.onnx_check import run_raw
 
 OPERATORS = ("Conv", "LRN", "MaxPool", "AveragePool", "Gemm", "Relu", "Softmax", "Flatten", "Pad", "Mul")
 FLOAT = onnx.TensorProto.FLOAT
@@ -43,14 +43,6 @@ def stamp(model: onnx.ModelProto) -> None:
 with np.errstate(all="ignore"), warnings.catch_warnings():
     warnings.simplefilter("ignore")  # collecting computes all operators, with overflows and divisions by 0
     CASES = {case.name: case for case in node_cases.collect_testcases(None) if applicable(case)}
-
-
-@pytest.fixture(scope="module")
-def program() -> Path:
-    try:
-        return find_or_build()
-    except OnnxCheckUnavailable as error:
-        pytest.skip(str(error))
 
 
 def test_every_operator_has_tests_that_apply() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import onnx
 import pytest
 
-from yosinski.onnx_check import OnnxCheckUnavailable, find_or_build, run_raw
+from yosinski.onnx_check import run_raw
 
 
 def random_layers() -> Any:
@@ -22,14 +22,6 @@ def random_layers() -> Any:
 
 
 made = random_layers()
-
-
-@pytest.fixture(scope="module")
-def program() -> Path:
-    try:
-        return find_or_build()
-    except OnnxCheckUnavailable as error:
-        pytest.skip(str(error))
 
 
 @pytest.mark.parametrize("kind", [kind for kind in made.rules if kind != "Parameter"])  # which has nothing to feed
