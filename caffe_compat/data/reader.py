@@ -16,8 +16,9 @@ from torch import Tensor
 
 from caffe_compat import glog
 from caffe_compat.data.batches import Batch, BatchReader, State, results
-from caffe_compat.data.datum import AS_STORED, Buffer, Record, parse
+from caffe_compat.data.datum import Record, parse
 from caffe_compat.data.db import Database
+from caffe_compat.data.picture import AS_STORED, Buffer
 from caffe_compat.data.small_images import parse_alike, transform_alike
 from caffe_compat.data.transform import Chance, Placement, Transformer
 from caffe_compat.errors import CaffeError
@@ -97,7 +98,8 @@ class ImageReader(BatchReader, Generic[Item]):
             shape = self._shape(items[0], first[0])
         except CaffeError as error:
             return error
-        if self.device.type == "cpu":
+        on_host = self.device.type == "cpu"  # a net on a GPU says so at its first forward, perhaps right now
+        if on_host:
             data, place = self._buffers.take((len(items), *shape)), self.transformer.apply
         else:
             data = self._memory((len(items), *shape), first[0].dtype == np.uint8)
@@ -121,9 +123,9 @@ class ImageReader(BatchReader, Generic[Item]):
             transform_alike(self.transformer, images, places, data.numpy())
             return [Filled(label, at, None) for label, at in zip(labels, places)]
 
-        small = self.device.type == "cpu" and data.nbytes <= SMALL
+        small = on_host and data.nbytes <= SMALL
         filling = [self._pool.submit(fill_alike)] if small else self._start(fill, items, chances, data.numpy())
-        return Begun(data, self.device.type == "cpu", filling, state)
+        return Begun(data, on_host, filling, state)
 
     def _memory(self, shape: tuple[int, ...], whole: bool) -> Tensor:
         """For images on their way to a GPU, of ``whole`` numbers or floats: pinned, if there is one."""
