@@ -53,7 +53,7 @@ def parse(text: str, message_class: type[M], source: str = "<string>") -> M:
         raise CaffeError(f"{source}: {len(text)} characters of text; at most {MAX_TEXT} are read")
     message = message_class()
     parser = _Parser(text, source)
-    parser.read_fields(message, END, depth=0)
+    parser.read_fields(message, END)
     if missing := message.FindInitializationErrors():
         raise CaffeError(f"{source}: missing required field {missing[0]}")
     return message
@@ -77,13 +77,17 @@ def read_text(path: str | Path) -> str:
 
 
 class _Parser:
-    """A recursive descent over one text. ``token`` is the next token, not yet consumed."""
+    """A recursive descent over one text. ``token`` is the next token, not yet consumed.
+
+    ``open``: the messages around it, each as the token of its name and the message that it is a field of.
+    """
 
     def __init__(self, text: str, source: str) -> None:
         self.text = text
         self.source = source
         self.tokens = tokenize(text)
         self.token = next(self.tokens)
+        self.open: list[tuple[Token, Descriptor]] = []
 
     def fail(self, message: str, at: Token | None = None) -> NoReturn:
         line, column = position(self.text, (at or self.token).offset)
@@ -105,29 +109,49 @@ class _Parser:
         if not self.take_if(symbol):
             self.fail(f'expected "{symbol}" after {after}, not {describe(self.token, self.text)}')
 
-    def read_fields(self, message: Message, closing: str, depth: int) -> None:
+    def read_fields(self, message: Message, closing: str) -> None:
         """Fill ``message`` up to the closing symbol, or up to the end of the text."""
         name = message.DESCRIPTOR.name
         fields = _fields(message.DESCRIPTOR)
         while not (self.token.kind == END if closing == END else self.take_if(closing)):
             if self.token.kind != IDENTIFIER:
                 expected = "a field name" if closing == END else f'a field name or "{closing}"'
-                self.fail(f"{name}: expected {expected}, not {describe(self.token, self.text)}")
+                hint = self.still_open() if self.token.kind == END else ""
+                self.fail(f"{name}: expected {expected}, not {describe(self.token, self.text)}{hint}")
             token = self.take()
             if token.text not in fields:
-                self.fail(f'{name} has no field "{token.text}"{_nearest(token.text, fields)}', token)
-            self.read_field(message, *fields[token.text], token, depth)
+                self.fail(f'{name} has no field "{token.text}"{self.hint(token.text, message.DESCRIPTOR)}', token)
+            self.read_field(message, *fields[token.text], token)
             if not self.take_if(";"):
                 self.take_if(",")
 
-    def read_field(self, message: Message, field: FieldDescriptor, repeated: bool, name: Token, depth: int) -> None:
+    def still_open(self) -> str:
+        """Where the innermost message begins, for an error that a missing brace explains."""
+        name, _ = self.open[-1]
+        return f'; "{name.text}" of line {position(self.text, name.offset)[0]} is still open'
+
+    def hint(self, name: str, message: Descriptor) -> str:
+        """Where an unknown field would be known: further out, in the other kind of file, further in, or nearly so."""
+        if any(name in _fields(outer) for _, outer in self.open):
+            return f'{self.still_open()}: is a "}}" missing?'
+        kinds = message.file.message_types_by_name
+        if message.name == "SolverParameter" and name in _fields(kinds["NetParameter"]):
+            return "; is this a net definition?"
+        inner = [field for field, _ in _fields(message).values() if field.message_type is not None]
+        if places := [field.name for field in inner if name in _fields(field.message_type)]:
+            return f"; it belongs in {_some(places, 4)}"
+        if message.name == "NetParameter" and name in _fields(kinds["SolverParameter"]):
+            return "; is this a solver definition?"
+        return _nearest(name, _fields(message))
+
+    def read_field(self, message: Message, field: FieldDescriptor, repeated: bool, name: Token) -> None:
         if not repeated and message.HasField(field.name):
             self.fail(f"{_label(field)} is given twice", name)
         read_one: Callable[[], None]
         if field.message_type is not None:
             self.take_if(":")
             # A V1 layer may be empty, so SetInParent: its presence counts.
-            read_one = functools.partial(self.read_submessage, message, field, repeated, depth)
+            read_one = functools.partial(self.read_submessage, message, field, repeated, name)
         else:
             self.expect(":", f'"{field.name}"')
             read_one = functools.partial(self.read_scalar, message, field, repeated)
@@ -139,11 +163,11 @@ class _Parser:
                 self.expect(",", f'a value of "{field.name}"')
                 read_one()
 
-    def read_submessage(self, message: Message, field: FieldDescriptor, repeated: bool, depth: int) -> None:
+    def read_submessage(self, message: Message, field: FieldDescriptor, repeated: bool, name: Token) -> None:
         closing = ">" if self.token.text == "<" else "}"
         if closing == "}" and self.token.text != "{":
             self.fail(f'expected "{{" after "{field.name}", not {describe(self.token, self.text)}')
-        if depth >= MAX_DEPTH:
+        if len(self.open) >= MAX_DEPTH:
             self.fail(f"messages are nested more than {MAX_DEPTH} deep")
         self.take()
         inner = getattr(message, field.name)
@@ -151,7 +175,9 @@ class _Parser:
             inner = inner.add()
         else:
             inner.SetInParent()
-        self.read_fields(inner, closing, depth + 1)
+        self.open.append((name, message.DESCRIPTOR))
+        self.read_fields(inner, closing)
+        self.open.pop()
 
     def read_scalar(self, message: Message, field: FieldDescriptor, repeated: bool) -> None:
         value = self.read_value(field)

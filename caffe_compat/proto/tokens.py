@@ -64,8 +64,13 @@ def describe(token: Token, text: str) -> str:
         return "a string that does not end on its line"
     if token.kind == BAD and re.match(r"[.\d]", token.text):
         return f"malformed number {_word(text, token.offset)}"
+    if token.kind == BAD and token.text == "\ufeff":
+        return "a byte order mark"
     if token.kind == BAD and not token.text.isprintable():
-        return f"a character of code {ord(token.text):#x}"
+        code = ord(token.text)
+        return f"a byte {code - 0xDC00:#x}, no UTF-8" if 0xDC80 <= code <= 0xDCFF else f"a character of code {code:#x}"
+    if token.text == "-":
+        return _word(text, token.offset)
     return f"string {_show(token.text)}" if token.kind == STRING else f'"{_show(token.text)}"'
 
 

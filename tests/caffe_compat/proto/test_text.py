@@ -112,7 +112,11 @@ def test_messages_in_all_their_brackets(source: str) -> None:
         (r"net: 'a\q'", r"1:6: string 'a\q' has an unknown escape \q"),
         (r"net: '\377'", "1:6: SolverParameter.net: the string is not UTF-8"),
         ("net_param 5", '1:11: expected "{" after "net_param", not "5"'),
-        ("net_param {", '1:12: NetParameter: expected a field name or "}", not the end of the file'),
+        (
+            "net_param {",
+            '1:12: NetParameter: expected a field name or "}", not the end of the file; '
+            '"net_param" of line 1 is still open',
+        ),
         ("net_param { >", '1:13: NetParameter: expected a field name or "}", not ">"'),
         ("net_param < }", '1:13: NetParameter: expected a field name or ">", not "}"'),
         ("}", '1:1: SolverParameter: expected a field name, not "}"'),
@@ -121,7 +125,9 @@ def test_messages_in_all_their_brackets(source: str) -> None:
         ("stepsize: [1]", '1:11: SolverParameter.stepsize takes an integer, not "["'),
         ("net: 'x' /* c */", '1:10: SolverParameter: expected a field name, not "/"'),
         ("net: 'x' \x07", "1:10: SolverParameter: expected a field name, not a character of code 0x7"),
-        ("\ufeffnet: 'x'", "1:1: SolverParameter: expected a field name, not a character of code 0xfeff"),
+        ("\ufeffnet: 'x'", "1:1: SolverParameter: expected a field name, not a byte order mark"),
+        ("\udcff\udcfe", "1:1: SolverParameter: expected a field name, not a byte 0xff, no UTF-8"),
+        ("layer { }", '1:1: SolverParameter has no field "layer"; is this a net definition?'),
     ],
 )
 def test_what_caffe_refuses_is_refused_in_one_line_that_says_where(source: str, message: str) -> None:
@@ -130,8 +136,30 @@ def test_what_caffe_refuses_is_refused_in_one_line_that_says_where(source: str, 
     assert str(caught.value) == f"solver.prototxt:{message}"
 
 
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (
+            "layer {\n pooling_param {\n }\n\nlayer {\n}",
+            '5:1: LayerParameter has no field "layer"; "layer" of line 1 is still open: is a "}" missing?',
+        ),
+        ("layer {\n}\n top: 'a'", '3:2: NetParameter has no field "top"; it belongs in layer, layers'),
+        (
+            "layer { num_output: 4 }",
+            '1:9: LayerParameter has no field "num_output"; it belongs in convolution_param, embed_param, '
+            "inner_product_param, recurrent_param",
+        ),
+        ("base_lr: 1", '1:1: NetParameter has no field "base_lr"; is this a solver definition?'),
+    ],
+)
+def test_a_field_in_the_wrong_place_is_told_its_own(source: str, message: str) -> None:
+    with pytest.raises(CaffeError) as caught:
+        net(source)
+    assert str(caught.value) == f"<string>:{message}"
+
+
 def test_unsigned_fields_take_no_sign() -> None:
-    with pytest.raises(CaffeError, match="takes an integer that is not negative"):
+    with pytest.raises(CaffeError, match='takes an integer that is not negative, not "-1"'):
         net("layer { pooling_param { pad: -1 } }")
 
 
