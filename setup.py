@@ -50,6 +50,7 @@ setup(
         'plyvel>=1.5; python_version < "3.13"',  # has no wheel for later ones
         "protobuf>=5",
         "rich>=13",
+        "simplejpeg>=1.8",  # libjpeg-turbo: OpenCV's pixels, sooner
         "torch>=2.11,<2.14",
         "torchvision>=0.26,<0.29",  # each release goes with one torch
     ],

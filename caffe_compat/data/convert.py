@@ -14,9 +14,10 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from caffe_compat import glog, rng
-from caffe_compat.data.datum import COLOR, GRAY, Buffer, parse, read_picture, resize, serialize, serialize_raw
+from caffe_compat.data.datum import parse, serialize, serialize_raw
 from caffe_compat.data.db import create_db
 from caffe_compat.data.mean import Progress
+from caffe_compat.data.picture import COLOR, GRAY, Buffer, read_picture, resize
 from caffe_compat.errors import CaffeError
 from caffe_compat.proto import caffe_pb2
 

@@ -10,10 +10,9 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
+from caffe_compat.data.picture import AS_STORED, Buffer, decode
 from caffe_compat.errors import CaffeError
 from caffe_compat.proto import caffe_pb2
-
-Buffer = bytes | memoryview
 
 
 class Relabelled(NamedTuple):
@@ -30,11 +29,6 @@ VARINT, BYTES = 0, 2  # protobuf's wire types
 # Wire tags (field number * 8 + wire type) of the scalar fields of Datum, and of its pixels.
 SCALARS = {1 << 3: "channels", 2 << 3: "height", 3 << 3: "width", 5 << 3: "label", 7 << 3: "encoded"}
 DATA = 4 << 3 | BYTES
-
-JPEG, END_OF_IMAGE = b"\xff\xd8", b"\xff\xd9"  # the first and the last two bytes of such a file
-
-# What cv::imdecode is asked for: the file's own channels, three (BGR), or one.
-AS_STORED, COLOR, GRAY = -1, 1, 0
 
 
 @dataclass
@@ -68,36 +62,6 @@ class Datum:
         if min(shape) < 1 or values.size != self.channels * self.height * self.width:
             raise CaffeError(f"{values.size} values do not make an image of {' x '.join(map(str, shape))}")
         return values.reshape(shape)
-
-
-def decode(data: Buffer, mode: int) -> NDArray | None:
-    """Pixels (channels, height, width), channels in the order BGR(A), of a picture file; None if it is none."""
-    import cv2
-
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), mode) if len(data) else None
-    if picture is None:
-        return None
-    return picture[None] if picture.ndim == 2 else picture.transpose(2, 0, 1)
-
-
-def read_picture(content: bytes, mode: int) -> NDArray | None:
-    """Pixels of a picture file as ``cv::imread`` gives them, of shape and mode as for ``decode``; None if it is none.
-
-    Of a truncated JPEG Caffe takes what is there: reading from a file, though not from memory as ``decode`` does, the
-    JPEG library adds the missing end marker.
-    """
-    pixels = decode(content, mode)
-    if pixels is None and content.startswith(JPEG):
-        pixels = decode(content + END_OF_IMAGE, mode)
-    return pixels
-
-
-def resize(image: NDArray, height: int, width: int) -> NDArray:
-    """An image (channels, height, width) of uint8 in another size, interpolated by OpenCV as Caffe has it done."""
-    import cv2
-
-    resized = cv2.resize(image.transpose(1, 2, 0), (width, height))
-    return resized.reshape(height, width, -1).transpose(2, 0, 1)  # cv2 drops the last axis of a grey picture
 
 
 def parse(record: Record) -> Datum:

@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import ClassVar, TypeVar
 
 from caffe_compat.atomic import sync
-from caffe_compat.data.datum import Buffer, Record
+from caffe_compat.data.datum import Record
+from caffe_compat.data.picture import Buffer
 from caffe_compat.errors import CaffeError
 
 AnyDatabase = TypeVar("AnyDatabase", bound="Database")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caffe_compat.data.batches import State
-from caffe_compat.data.datum import read_picture, resize
+from caffe_compat.data.picture import read_picture, resize
 from caffe_compat.data.reader import ImageReader
 from caffe_compat.data.transform import Transformer, restored
 from caffe_compat.errors import CaffeError

@@ -11,8 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from caffe_compat.data.datum import Buffer
 from caffe_compat.data.db import Database, Writer
+from caffe_compat.data.picture import Buffer
 from caffe_compat.errors import CaffeError
 
 # As Caffe opens it; 64 KiB is the size of a table block.

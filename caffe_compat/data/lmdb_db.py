@@ -9,8 +9,8 @@ from weakref import WeakValueDictionary
 
 import lmdb
 
-from caffe_compat.data.datum import Buffer
 from caffe_compat.data.db import Database, Writer
+from caffe_compat.data.picture import Buffer
 from caffe_compat.errors import CaffeError
 
 FIRST_MAP = 1 << 28  # bytes; only address space, the file grows as it is written

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from caffe_compat import glog
 from caffe_compat.data.batches import Batch
-from caffe_compat.data.datum import AS_STORED, END_OF_IMAGE, GRAY, JPEG, Buffer, Record, parse
+from caffe_compat.data.datum import Record, parse
 from caffe_compat.data.db import Database
+from caffe_compat.data.picture import AS_STORED, END_OF_IMAGE, GRAY, JPEG, Buffer
 from caffe_compat.data.reader import Reader
 from caffe_compat.data.transform import Placement, Transformer
 from caffe_compat.errors import CaffeError

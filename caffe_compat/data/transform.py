@@ -12,8 +12,9 @@ from torch import Tensor
 
 from caffe_compat import compat, glog, kernels, rng
 from caffe_compat.data.buffers import Scratch
-from caffe_compat.data.datum import AS_STORED, COLOR, GRAY, copy_image
+from caffe_compat.data.datum import copy_image
 from caffe_compat.data.mean import read_mean
+from caffe_compat.data.picture import AS_STORED, COLOR, GRAY
 from caffe_compat.errors import CaffeError
 from caffe_compat.libc_rand import RandShare
 from caffe_compat.proto import caffe_pb2

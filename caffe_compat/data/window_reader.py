@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from caffe_compat.data.batches import Batch, BatchReader, State
-from caffe_compat.data.datum import COLOR, decode, resize
+from caffe_compat.data.picture import COLOR, decode, resize
 from caffe_compat.data.transform import Transformer, restored
 from caffe_compat.data.window_file import IMAGE, LABEL, LINE, X1, X2, Y1, Y2, WindowFile
 from caffe_compat.errors import CaffeError

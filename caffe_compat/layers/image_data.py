@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from caffe_compat import glog, rng
 from caffe_compat.data.batches import BatchReader
-from caffe_compat.data.datum import COLOR, GRAY
 from caffe_compat.data.image_list import ImageListReader
+from caffe_compat.data.picture import COLOR, GRAY
 from caffe_compat.data.transform import Transformer
 from caffe_compat.errors import CaffeError
 from caffe_compat.layers.prefetching import PrefetchingLayer

@@ -21,10 +21,11 @@ from typing import Literal, NamedTuple
 
 from caffe_compat.atomic import writing
 from caffe_compat.data.convert import Conversion, in_order
-from caffe_compat.data.datum import Buffer, parse
+from caffe_compat.data.datum import parse
 from caffe_compat.data.db import open_db
 from caffe_compat.data.lmdb_db import LmdbAppender
 from caffe_compat.data.mean import Progress
+from caffe_compat.data.picture import Buffer
 from caffe_compat.errors import CaffeError
 from yosinski.dataset.damage import defect
 from yosinski.dataset.sources import Image

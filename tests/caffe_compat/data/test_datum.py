@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caffe_compat.data.datum import AS_STORED, COLOR, GRAY, parse, serialize, serialize_raw
+from caffe_compat.data.datum import parse, serialize, serialize_raw
+from caffe_compat.data.picture import AS_STORED, COLOR, GRAY
 from caffe_compat.errors import CaffeError
 from caffe_compat.proto import caffe_pb2
 

@@ -11,10 +11,11 @@ import torch
 
 from caffe_compat import rng as caffe_rng
 from caffe_compat.data import held
-from caffe_compat.data.datum import AS_STORED, serialize
+from caffe_compat.data.datum import serialize
 from caffe_compat.data.db import create_db, open_db
 from caffe_compat.data.held_reader import DeviceReader, HeldReader
 from caffe_compat.data.mean import write_mean
+from caffe_compat.data.picture import AS_STORED
 from caffe_compat.data.reader import ImageReader, Reader
 from caffe_compat.data.transform import Transformer
 from caffe_compat.errors import CaffeError

@@ -20,9 +20,10 @@ from torch import Tensor
 from caffe_compat import rng as caffe_rng
 from caffe_compat.data import nvjpeg
 from caffe_compat.data.batches import Batch
-from caffe_compat.data.datum import AS_STORED, COLOR, GRAY, serialize
+from caffe_compat.data.datum import serialize
 from caffe_compat.data.db import create_db, open_db
 from caffe_compat.data.nvjpeg import NvjpegReader
+from caffe_compat.data.picture import AS_STORED, COLOR, GRAY
 from caffe_compat.data.reader import Reader
 from caffe_compat.data.transform import Transformer
 from caffe_compat.errors import CaffeError

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from caffe_compat import rng as caffe_rng
-from caffe_compat.data.datum import AS_STORED, COLOR, GRAY
 from caffe_compat.data.mean import write_mean
+from caffe_compat.data.picture import AS_STORED, COLOR, GRAY
 from caffe_compat.data.transform import Placement, Transformer
 from caffe_compat.errors import CaffeError
 from caffe_compat.proto import caffe_pb2
