@@ -1,6 +1,7 @@
 """Triton kernels for CUDA devices: what torch would do in several passes over memory, in one.
 
-Each computes what torch expressions elsewhere compute, which go on doing so where there is no GPU or no Triton.
+Each computes what torch expressions elsewhere compute, which go on doing so where there is no GPU or no Triton. Triton
+launches on the current device, so each makes that of its tensors the current one.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from torch import Tensor
 from caffe_compat import glog
 
 LARGEST = 2**31  # elements; the kernels count with 32 bits
+DTYPES = (torch.uint8, torch.float32, torch.bfloat16)  # the arithmetic is float32
 
 
 def usable(x: Tensor) -> bool:
-    """Whether a kernel may run on a tensor of four axes: on a CUDA device, without gaps in memory."""
+    """Whether a kernel may run on a tensor of four axes: on a CUDA device, without gaps in memory, no double."""
     dense = x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)
-    return x.is_cuda and dense and x.numel() < LARGEST and works(x.device)
+    return x.is_cuda and dense and x.dtype in DTYPES and x.numel() < LARGEST and works(x.device)
 
 
 @functools.cache

@@ -22,7 +22,8 @@ def forward(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor
     top = torch.empty_like(x)
     if x.numel():
         grid = (triton.cdiv(x.numel(), BLOCK),)
-        _forward[grid](x, top, x.numel(), alpha / size, k, -beta, x.shape[1], _step(x), size // 2, BLOCK)
+        with torch.cuda.device_of(x):
+            _forward[grid](x, top, x.numel(), alpha / size, k, -beta, x.shape[1], _step(x), size // 2, BLOCK)
     return top
 
 
@@ -36,7 +37,8 @@ def backward(x: Tensor, diff: Tensor, size: int, alpha: float, beta: float, k: f
     if x.numel():
         grid, factor = (triton.cdiv(x.numel(), BLOCK),), -2 * alpha * beta / size
         numbers = (x.numel(), alpha / size, k, -beta, factor)
-        _backward[grid](x, diff, bottom, *numbers, x.shape[1], _step(x), size // 2, BLOCK)
+        with torch.cuda.device_of(x):
+            _backward[grid](x, diff, bottom, *numbers, x.shape[1], _step(x), size // 2, BLOCK)
     return bottom
 
 

@@ -29,7 +29,8 @@ def forward(x: Tensor, size: Sequence[int], kernel: Pair, stride: Pair, pad: Pai
     winners = torch.empty_like(top, dtype=torch.uint8)
     if top.numel():
         shape = (*x.shape[1:], *size, *kernel, *stride, *pad, not x.is_contiguous(), BLOCK)
-        _forward[(triton.cdiv(top.numel(), BLOCK),)](x, top, winners, top.numel(), *shape)
+        with torch.cuda.device_of(x):
+            _forward[(triton.cdiv(top.numel(), BLOCK),)](x, top, winners, top.numel(), *shape)
     return top, winners
 
 
@@ -39,7 +40,8 @@ def backward(x: Tensor, diff: Tensor, winners: Tensor, kernel: Pair, stride: Pai
     bottom = torch.empty_like(x)
     if x.numel():
         shape = (*x.shape[1:], *diff.shape[2:], *kernel, *stride, *pad, not x.is_contiguous(), BLOCK)
-        _backward[(triton.cdiv(x.numel(), BLOCK),)](diff, winners, bottom, x.numel(), *shape)
+        with torch.cuda.device_of(x):
+            _backward[(triton.cdiv(x.numel(), BLOCK),)](diff, winners, bottom, x.numel(), *shape)
     return bottom
 
 

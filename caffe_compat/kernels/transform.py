@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -22,21 +23,22 @@ def finish(cuts: Tensor, places: Tensor, mean: Tensor | None, scale: float, out:
         return
     kind = 0 if mean is None else 1 if mean.dim() == 1 else 2
     height, width = mean.shape[-2:] if mean is not None and kind == 2 else (0, 0)
-    _finish[(triton.cdiv(cuts.numel(), BLOCK),)](
-        cuts,
-        places,
-        cuts if mean is None else mean,
-        out,
-        cuts.numel(),
-        scale,
-        *cuts.shape[1:],
-        height,
-        width,
-        kind,
-        scale != 1,
-        not out.is_contiguous(),
-        BLOCK,
-    )
+    with torch.cuda.device_of(cuts):
+        _finish[(triton.cdiv(cuts.numel(), BLOCK),)](
+            cuts,
+            places,
+            cuts if mean is None else mean,
+            out,
+            cuts.numel(),
+            scale,
+            *cuts.shape[1:],
+            height,
+            width,
+            kind,
+            scale != 1,
+            not out.is_contiguous(),
+            BLOCK,
+        )
 
 
 @triton.jit
