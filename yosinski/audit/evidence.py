@@ -88,15 +88,24 @@ def check_weights(run: Run, frozen: list[str], other: Run | None = None) -> Find
         return Finding("weights", "undecided", "no record of the weights that it started from")
     base: dict[str, list[bytes]] = {}
     for entry in started:
-        path = Path(entry["path"])
-        if not path.is_file() or describe_file(path)["sha256"] != entry["sha256"]:
-            return Finding("weights", "undecided", f"{path} is not there any more as the run found it")
+        path = find_file(run, entry)
+        if path is None:
+            return Finding("weights", "undecided", f"{entry['path']} is not there any more as the run found it")
         base |= read_layers(path)
     changed = [name for name in frozen if mine.get(name) != base.get(name)]
     if changed:
         text = f"{', '.join(changed)} should be frozen, and changed"
         return Finding("weights", "fail", text, {"different": len(changed)})
     return Finding("weights", "pass", f"{', '.join(frozen)} are the base's to the bit", {"compared": len(frozen)})
+
+
+def find_file(run: Run, entry: dict[str, str]) -> Path | None:
+    """The file that run.json notes, if it is unchanged; a relative path may begin at any folder around the run's."""
+    for folder in (Path(), *run.path.resolve().parents):
+        path = folder / entry["path"]
+        if path.is_file() and describe_file(path)["sha256"] == entry["sha256"]:
+            return path
+    return None
 
 
 def read_layers(weights: Path) -> dict[str, list[bytes]]:

@@ -112,7 +112,8 @@ def against_original(run: Run, role: Role, rules: Rules, runs: int) -> list[Find
         text = f"the original did not learn, or hardly (top-1 {original.top1:.4f}): nothing can be held against it"
         return [Finding("top1", "undecided", text)]
     if at < least:
-        return [Finding("top1", "undecided", f"at iteration {at}; judged from {least} on")]
+        text = f"at iteration {at}; judged from {least} on" if len(run.log.tests) else "no test in its log"
+        return [Finding("top1", "undecided", text)]
     stage = None if at >= last else at
     ours = {
         "top1": top1_statistic(run.log.tests, stage, rules.best_tests),

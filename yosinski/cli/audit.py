@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from yosinski.cli.options import PATH
+from yosinski.cli.options import PATH, Split
 
 if TYPE_CHECKING:
     from yosinski.audit.runs import Audited
@@ -19,7 +19,7 @@ COLOURS = {"pass": "green", "fail": "red", "undecided": "yellow"}
 @click.command()
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=PATH)
 @click.option("--against", type=PATH, metavar="DIR", help="Hold the runs against those of the same nets below DIR.")
-@click.option("--split", metavar="SPLIT", help="0 to 3 or natman, where neither run nor folder says it.")
+@click.option("--split", type=Split(), help="Of runs of which neither run.json nor folder says it.")
 @click.option("--stream", is_flag=True, help="Compare the order of the training images, too, by the displayed losses.")
 @click.option("--rules", "rules_path", type=PATH, metavar="FILE", help="Other rules than the packaged ones.")
 @click.option("--csv", "csv_path", type=PATH, metavar="FILE", help="Write a table, one row a run; - for stdout.")

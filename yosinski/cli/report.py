@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from yosinski.cli.options import PATH
+from yosinski.cli.options import PATH, Split
 
 
 @click.command()
 @click.argument("runs", metavar="[RUN...]", nargs=-1, type=PATH)
 @click.option("--out", type=PATH, default=Path("report"), metavar="DIR", show_default=True, help="Where the files go.")
-@click.option("--split", metavar="SPLIT", help="0 to 3 or natman, where neither run nor folder says it.")
+@click.option("--split", type=Split(), help="Of runs of which neither run.json nor folder says it.")
 @click.option("--no-original", is_flag=True, help="Leave the original nets out.")
 @click.option("--html", "html_only", is_flag=True, help="The page only; figures as PNG and PDF need matplotlib.")
 def report(runs: tuple[Path, ...], out: Path, split: str | None, no_original: bool, html_only: bool) -> None:

@@ -115,6 +115,13 @@ def test_a_folder_without_runs(tmp_path: Path, rules: Rules) -> None:
         audit_runs([tmp_path], tmp_path, rules)
 
 
+def test_weights_are_found_from_another_folder(study: Path, rules: Rules, monkeypatch: pytest.MonkeyPatch) -> None:
+    """run.json names them as the run did, from the folder that it was started in."""
+    monkeypatch.chdir(study / "wrong")
+    one = audit_runs([study / "refs/seed_1"], study / "refs", rules)[0]
+    assert verdicts(one)["weights"] == "pass"
+
+
 def test_weights_that_are_gone_decide_nothing(audited, study: Path) -> None:
     weights = study / "runs/base_A/base_A_iter_40.caffemodel"
     moved = weights.rename(weights.with_suffix(".moved"))

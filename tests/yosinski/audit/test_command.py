@@ -104,6 +104,12 @@ def test_a_malformed_log_stops_nothing(as_log, tmp_path: Path) -> None:
     assert done.output.endswith("2 pass, 1 fail\n")
 
 
+def test_a_log_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "half0A").mkdir()
+    (tmp_path / "half0A" / "train.log").write_text("a diary\n")
+    assert "top1     undecided: no test in its log" in run(tmp_path / "half0A").output
+
+
 def test_undecided_fails_only_if_strict(as_log) -> None:
     folder = as_log("nolearn_1_3")
     assert run(folder).exit_code == 0
@@ -136,3 +142,4 @@ def test_csv_on_stdout(as_log) -> None:
 def test_wrong_usage(tmp_path: Path) -> None:
     assert run().exit_code == 2
     assert run(tmp_path, "--against", tmp_path, "--split", "0").exit_code == 2
+    assert run(tmp_path, "--split", "A").exit_code == 2
