@@ -1,7 +1,7 @@
 """The random streams CPU Caffe draws from: Boost's distributions over MT19937, equal to Caffe's to the bit.
 
 Each thread, and each ``contextvars.Context`` that seeds one, has a main generator, which fillers, dropout and the seeds
-of the data layers share in the order the code runs. Data layers own further ones. Nothing here needs torch.
+of the data layers share in the order the code runs. Data layers own further ones.
 """
 
 from __future__ import annotations
@@ -155,8 +155,14 @@ _data: ContextVar[Rng | None] = ContextVar("data", default=None)
 
 
 def set_random_seed(seed: int) -> None:
-    """``Caffe::set_random_seed``: a fresh main generator for the calling thread, seeded with the low 32 bits."""
+    """``Caffe::set_random_seed``: a fresh main generator for the calling thread, seeded with the low 32 bits.
+
+    As there it seeds the GPUs' generators, too, from which Dropout draws there: torch's, as Caffe seeds cuRAND's.
+    """
+    import torch
+
     _main.set(Rng(seed))
+    torch.cuda.manual_seed_all(seed & 0xFFFFFFFF)  # where there is none yet, once there is
 
 
 def set_data_seed(seed: int | None) -> None:
@@ -168,8 +174,8 @@ def main() -> Rng:
     """The main generator of the calling thread. Unless it was seeded, its seed comes from the system's entropy."""
     found = _main.get(None)
     if found is None:
-        set_random_seed(int.from_bytes(os.urandom(4), "little"))
-        return _main.get()
+        found = Rng(int.from_bytes(os.urandom(4), "little"))
+        _main.set(found)
     return found
 
 

@@ -243,6 +243,14 @@ def test_each_thread_has_its_own_main_generator() -> None:
     assert rng.main() is rng.main()
 
 
+def test_a_seed_is_the_gpus_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their masks would else not depend on random_seed, and differ from one net of a process to the next."""
+    seeds: list[int] = []
+    monkeypatch.setattr("torch.cuda.manual_seed_all", seeds.append)
+    rng.set_random_seed(-1)
+    assert seeds == [2**32 - 1]
+
+
 def test_needs_no_torch() -> None:
     code = "import sys, caffe_compat.rng, caffe_compat.fillers; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
