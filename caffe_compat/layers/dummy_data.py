@@ -47,8 +47,9 @@ class DummyData(Layer):
         return blob
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        whole = self._whole()
         try:
-            return [parallel.world().part(shape) for shape in self._whole()]
+            return [parallel.world().part(shape) for shape in whole]
         except CaffeError as error:
             self.fail(f"dummy_data_param: {error}")
 

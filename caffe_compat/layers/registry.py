@@ -41,6 +41,8 @@ def layer_type_list() -> list[str]:
 def layer_class(layer_type: str, where: str) -> type[Layer]:
     """The class of a type; ``where`` (file, line, layer) starts the error for an unknown one."""
     _import_all()
+    if not layer_type:
+        raise CaffeError(f"{where}: no type")
     if layer_type not in _classes:
         near = difflib.get_close_matches(layer_type, _classes, n=3, cutoff=0.5)
         hint = f"; did you mean {' or '.join(near)}?" if near else f"; known types: {', '.join(sorted(_classes))}"

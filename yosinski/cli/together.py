@@ -43,7 +43,8 @@ def train_together(prototxts: Sequence[Path], wish: Wish, device: str) -> None:
     ends = list(zip(trainings, together.train(trainings, where)))
     for training, end in ends:
         if not isinstance(end, Outcome):
-            click.echo(f"yosinski: {training.run.path}: {end}", err=True)
+            place = f"{training.run.path}: "
+            click.echo(f"yosinski: {place}{str(end).removeprefix(place)}", err=True)
         elif end.finished:
             click.echo(f"{training.run.path}: {summary(end)}")
     if any(not isinstance(end, Outcome) for _, end in ends):

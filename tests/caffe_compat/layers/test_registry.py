@@ -36,6 +36,8 @@ def test_unknown_types_get_a_hint() -> None:
         CaffeError, match=r"^net:3: layer 'x': unknown layer type 'Convolutoin'; did you mean Convolution"
     ):
         layer_class("Convolutoin", "net:3: layer 'x'")
+    with pytest.raises(CaffeError, match=r"^net:3: layer 'x': no type$"):
+        layer_class("", "net:3: layer 'x'")
 
 
 def test_only_what_a_layer_needs_is_imported() -> None:

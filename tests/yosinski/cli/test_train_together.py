@@ -53,6 +53,8 @@ def test_one_that_fails(run, two: list[str]) -> None:
     reasons = [line for line in done.err.splitlines() if line.startswith("yosinski: ")]
     assert len(reasons) == 1 and reasons[0].startswith("yosinski: r/two: two.prototxt: ")
     assert RunDir(Path("r/one")).finished and not RunDir(Path("r/two")).finished
+    again = run("train", *two, "--together", "--max-iter", 20, "--device", "cpu", "--out", "r")
+    assert "\nyosinski: r/one: this run has finished; " in again.err
 
 
 def test_wrong_usage(run, two: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
