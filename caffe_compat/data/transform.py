@@ -209,9 +209,9 @@ class Transformer:
         return out
 
     def _on(self, device: torch.device, mean: NDArray[np.float32]) -> Tensor:
-        """The mean on a device, copied once, since a copy would have to wait for the device."""
+        """The mean on a device, copied once, without waiting for the device."""
         if device not in self._means:
-            self._means[device] = torch.from_numpy(mean).to(device)
+            self._means[device] = torch.from_numpy(mean).to(device, non_blocking=True)
         return self._means[device]
 
 

@@ -120,10 +120,11 @@ class PrefetchingLayer(Layer):
     def _ready(self, batch: Batch, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Images and labels on the layer's device; the dtype is that of images still to be finished."""
         upload.wait(batch)
-        data = batch.on(self.device)
+        data, last = batch.on(self.device), self.device.type == "cuda" and self.precision.channels_last
         if batch.places is not None:
-            last = self.precision.channels_last
             data = self.reader.transformer.finish(data, batch.places, dtype, last)
+        elif last:  # read before the net was on its GPU; later ones are laid out so, too
+            data = data.contiguous(memory_format=torch.channels_last)
         return data, batch.label.to(self.device, non_blocking=True)
 
     def data_state(self) -> State:

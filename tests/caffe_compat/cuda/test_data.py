@@ -45,6 +45,8 @@ def test_batches_are_the_cpus(mean: str, tmp_path: Path, monkeypatch: pytest.Mon
         for _ in range(12):
             net.forward_layers()
             batches.append([net.blobs[blob].tensor.clone() for blob in ("data", "label")])
+            # Also those that were read before the net was on its GPU: a recorded pass keeps a place of one layout.
+            assert name == "fp32" or net.blobs["data"].tensor.is_contiguous(memory_format=torch.channels_last)
         found[where.type, name] = [[tensor.cpu() for tensor in batch] for batch in batches]
         net.layers[0].close()
     want = found.pop(("cpu", "fp32"))

@@ -250,7 +250,7 @@ def test_on_a_gpu(tmp_path: Path, rng: np.random.Generator) -> None:
     plain = layer(path)
     with nvjpeg.use(device):
         made = layer(path)
-    made.to("cuda")
+    made.device = device
     for _ in range(15):
         (got, labels), (want, same) = made.forward(), plain.forward()
         assert got.is_cuda and torch.equal(labels.cpu(), same)
