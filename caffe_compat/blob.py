@@ -17,14 +17,16 @@ Shape = tuple[int, ...]
 class _Memory:
     """A tensor kept as an attribute of ``owner``, and the numpy array of it that a user may hold.
 
-    On the CPU both are the same memory. Elsewhere, and for bfloat16, which numpy lacks, an array that was handed out
-    counts as newer than the tensor until the tensor is used again, as in Caffe, whose ``mutable_cpu_data`` moves the
-    head of the memory to the host.
+    On the CPU both are the same memory. Elsewhere, and for bfloat16, which numpy lacks, what a user writes into an
+    array that was handed out goes into the tensor when that is used again, as in Caffe, whose ``mutable_cpu_data``
+    moves the head of the memory to the host. ``lent`` is what the array was: one that was only looked at changes
+    nothing, since meanwhile a solver may have changed the tensor, and autograd may count on it.
     """
 
     def __init__(self, owner: Any, name: str) -> None:
         self.owner, self.name = owner, name
         self.host: np.ndarray | None = None
+        self.lent: np.ndarray | None = None
         self.exposed = False
 
     @property
@@ -41,10 +43,15 @@ class _Memory:
         value = self.value
         if value is None:
             value = self.value = like.new_zeros(shape)
-        if self.host is not None:
-            value.copy_(torch.from_numpy(self.host))
-            self.host = None
+        if self.written:
+            value.data.copy_(torch.from_numpy(self.host))
+        self.host = self.lent = None
         return value
+
+    @property
+    def written(self) -> bool:
+        """Whether a user has changed the array that was handed out."""
+        return self.host is not None and not np.array_equal(self.host, self.lent)  # type: ignore[arg-type]
 
     def set(self, new: Tensor) -> None:
         """Take a new value; an array that a user holds goes on showing the current one."""
@@ -57,11 +64,12 @@ class _Memory:
 
     def numpy(self, shape: Shape, like: Tensor) -> np.ndarray:
         value = self.get(shape, like)
-        if value.device.type != "cpu" or value.dtype == torch.bfloat16:
-            self.host = value.detach().to("cpu", like.dtype).contiguous().numpy()
-            return self.host
         if not value.is_contiguous():
             value = self.value = value.contiguous()
+        if value.device.type != "cpu" or value.dtype == torch.bfloat16:
+            self.host = value.detach().to("cpu", like.dtype).numpy()
+            self.lent = self.host.copy()
+            return self.host
         self.exposed = True
         return value.detach().numpy()
 
@@ -169,6 +177,13 @@ class ParamBlob(Blob):
     def __init__(self, parameter: nn.Parameter) -> None:
         super().__init__(parameter.shape, owner=parameter)
         self.parameter = parameter
+
+    def settle(self) -> None:
+        """Let the parameter, where it is memory of its own, have what was written into the arrays."""
+        for memory in (self._data, self._diff):
+            if memory.written:
+                memory.get(self._shape, self._like)
+            memory.host = memory.lent = None
 
     @property
     def _like(self) -> Tensor:  # type: ignore[override]

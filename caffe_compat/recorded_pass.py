@@ -72,6 +72,7 @@ class RecordedPass:
         net = self.net
         if not self._possible or net.debug_info:
             return net.forward_backward()
+        net.settle()
         for i in self._sources:
             net.forward_layers(i, i)
         adding = any(one.parameter.grad is not None for one in net.learnable)

@@ -39,6 +39,7 @@ def copy_from(net: Net, source: str | os.PathLike[str] | Any, hdf5: bool | None 
         name = os.fspath(source)
     else:
         found, name = _blobs_by_layer(_as_raw(source)), "the NetParameter"
+    net.settle()
     layers = {layer.name: layer for layer in net.layers}
     todo = []
     for layer_name, blobs in found:
@@ -58,6 +59,7 @@ def copy_from(net: Net, source: str | os.PathLike[str] | Any, hdf5: bool | None 
 
 def save(net: Net, path: str | os.PathLike[str], diff: bool = False, hdf5: bool | None = None) -> None:
     """Write ``path`` whole or not at all. ``diff``: the gradients as well; ``hdf5``: as in ``copy_from``."""
+    net.settle()
     if _choose(path, hdf5):
         _write_hdf5(net, path, diff)
     else:
@@ -66,6 +68,7 @@ def save(net: Net, path: str | os.PathLike[str], diff: bool = False, hdf5: bool 
 
 def to_proto(net: Net, diff: bool = False) -> Any:
     """The net as a NetParameter with raw blobs: name, and each layer's definition and parameters."""
+    net.settle()
     result = raw_blobs.message_class("NetParameter")(name=net.name)
     for layer in net.layers:
         message = result.layer.add()

@@ -81,6 +81,7 @@ class Optimizer:
         rate = self.policy.rate(iteration)
         if shown_as is not None:
             glog.info("sgd_solver.cpp:112", f"Iteration {shown_as}, lr = {rate:g}")
+        self.net.settle()
         self._clip()
         self.rule.begin(iteration)
         groups: dict[tuple[float, float], list[Param]] = {}
