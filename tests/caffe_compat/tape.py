@@ -38,6 +38,7 @@ class Tape(TorchDispatchMode):
         self.operations.append((func, args, kwargs or {}, fresh))
         return result
 
+    @torch.no_grad()
     def replay(self) -> None:
         for func, args, kwargs, fresh in self.operations:
             again = tree_flatten(func(*args, **kwargs))[0]

@@ -1,9 +1,8 @@
-"""Tests of the GPU path: they run where there is a GPU."""
+"""Tests of the GPU path: on a GPU where there is one, else, as far as that goes, on a pretended one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,26 +10,55 @@ import pytest
 import torch
 
 import caffe_compat as caffe
+from caffe_compat.recorded_pass import RecordedPass
 
-HERE = Path(__file__).parent
-DEVICE = torch.device("cuda:0")
+from .. import tape
+from .pretended import PretendedGpu
 
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if torch.cuda.is_available():
-        return
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.skip(reason="needs a GPU"))
+GPU = torch.device("cuda:0")
 
 
 @pytest.fixture
-def device() -> torch.device:
-    return DEVICE
+def real_gpu() -> torch.device:
+    """What a pretended one does not show."""
+    if not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+    return GPU
 
 
 @pytest.fixture
-def gpu_mode() -> Iterator[None]:
+def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendedGpu]:
+    """One GPU, as far as the test's thread can tell. Its generator is the CPU's, its graphs are tapes."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    for name in ("manual_seed", "manual_seed_all"):
+        monkeypatch.setattr(torch.cuda, name, torch.default_generator.manual_seed)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: torch.get_rng_state())
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: torch.set_rng_state(state))
+    gpu = PretendedGpu()
+
+    def record(work: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:
+        waits, generator = gpu.waits.total(), torch.get_rng_state()
+        replay, result = tape.record(work)
+        torch.set_rng_state(generator)  # of what is recorded nothing has run yet
+        if gpu.waits.total() > waits:
+            raise RuntimeError(f"operation not permitted when stream is capturing: {gpu.waits}")
+        return replay, result
+
+    monkeypatch.setattr("caffe_compat.solver.solver.RecordedPass", lambda net: RecordedPass(net, record))
+    with gpu:
+        yield gpu
+
+
+@pytest.fixture
+def device(request: pytest.FixtureRequest) -> torch.device:
+    """The GPU, or a pretended one."""
+    if not torch.cuda.is_available():
+        request.getfixturevalue("pretended_gpu")
+    return GPU
+
+
+@pytest.fixture
+def gpu_mode(device: torch.device) -> Iterator[None]:
     """Pycaffe's nets compute on the GPU."""
     caffe.set_mode_gpu()
     yield

@@ -38,7 +38,9 @@ def draws_masks(name: str) -> bool:
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if not draws_masks(name)])
-def test_parameters_and_losses_follow(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parameters_and_losses_follow(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: torch.device
+) -> None:
     for part in (CASES[name]["dir"], "data"):
         shutil.copytree(GOLDEN / "solvers" / part, tmp_path / "solvers" / part)
     monkeypatch.chdir(tmp_path)

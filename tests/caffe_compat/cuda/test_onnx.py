@@ -28,7 +28,7 @@ layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }
 """
 
 
-def test_scores_agree(tmp_path: Path, device: torch.device) -> None:
+def test_scores_agree(tmp_path: Path, real_gpu: torch.device) -> None:
     pytest.importorskip("onnxruntime")
     from yosinski.runtimes import onnx_session
 
@@ -37,7 +37,7 @@ def test_scores_agree(tmp_path: Path, device: torch.device) -> None:
     model = to_onnx(net)
     images = np.random.default_rng(1).standard_normal((4, 3, 20, 20)).astype(np.float32)
     (top,) = onnx_session(model.SerializeToString(), "the model", "cuda").run(None, {"data": images})
-    net.to(device)
+    net.to(real_gpu)
     net.blobs["data"].data[...] = images
     net.forward_layers()
     np.testing.assert_allclose(top, net.blobs["prob"].data, atol=1e-5)
