@@ -29,8 +29,9 @@ class Pooling(Layer):
     """MAX: the largest value of each window, the first of them where there are several; padding never wins.
 
     AVE: the sum of the window over its area, which counts padding but ends at height + pad. Output size:
-    ceil((size + 2 pad - kernel) / stride) + 1, less one if there is padding and the last window would begin in it
-    (``round_mode: FLOOR`` takes the floor instead). A second top of MAX gets the index of the winner, as a float.
+    ceil((size + 2 pad - kernel) / stride) + 1 (``round_mode: FLOOR`` takes the floor instead), less one if there is
+    padding, on whichever axis, and the last window would begin beyond the bottom. A second top of MAX gets the index of
+    the winner, as a float.
 
     A MAX window that lies wholly outside the bottom gives -FLT_MAX, an AVE window nan (pooling_layer.cpp).
     """
@@ -48,6 +49,8 @@ class Pooling(Layer):
         if not self.max and len(self.param.top) > 1:
             self.fail("only MAX pooling has a second top")
         self.stride = self._pair("stride", pool)
+        if min(self.stride) < 1:
+            self.fail(f"stride: {min(self.stride)}, expected at least 1")
         self.pad = self._pair("pad", pool)
         self._floor = pool.round_mode == caffe_pb2.PoolingParameter.FLOOR
         if pool.global_pooling:
@@ -68,7 +71,7 @@ class Pooling(Layer):
         if pool.HasField(f"{name}_h") or pool.HasField(f"{name}_w"):
             if pool.HasField(both):
                 self.fail(f"give either {both} or {name}_h and {name}_w, not both")
-            if name != "pad" and not (pool.HasField(f"{name}_h") and pool.HasField(f"{name}_w")):
+            if not (pool.HasField(f"{name}_h") and pool.HasField(f"{name}_w")):
                 self.fail(f"{name}_h and {name}_w have to be given together")
             return getattr(pool, f"{name}_h"), getattr(pool, f"{name}_w")
         value = getattr(pool, both)
@@ -80,17 +83,20 @@ class Pooling(Layer):
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         shape = shapes[0]
-        size = tuple(map(self._pooled, shape[2:], self._kernel(shape), self.stride, self.pad))
+        size = self._pooled(shape[2:], self._kernel(shape))
         if min(size) < 1:
             self.fail(f"kernel {self._kernel(shape)} does not fit into the padded bottom {list(shape)}")
         return [(*shape[:2], *size)] * max(1, len(self.param.top))
 
-    def _pooled(self, size: int, kernel: int, stride: int, pad: int) -> int:
-        room = size + 2 * pad - kernel
-        pooled = (room // stride if self._floor else -(-room // stride)) + 1
-        if pad and (pooled - 1) * stride >= size + pad:
-            pooled -= 1
-        return pooled
+    def _pooled(self, size: Shape, kernel: Pair) -> Shape:
+        """Output's height and width."""
+        pooled = []
+        for n, k, s, p in zip(size, kernel, self.stride, self.pad):
+            room = n + 2 * p - k
+            count = (room // s if self._floor else -(-room // s)) + 1
+            # Padding of one axis has both looked at.
+            pooled.append(count - (any(self.pad) and (count - 1) * s >= n + p))
+        return tuple(pooled)
 
     def _excess(self, shape: Shape) -> tuple[int, int, int, int]:
         """Padding (left, right, top, bottom) that makes a plain pooling visit exactly Caffe's windows.

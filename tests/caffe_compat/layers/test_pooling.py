@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -20,6 +22,8 @@ WINDOWS = {
     "beyond_the_bottom": ((2, 2, 5, 4), (2, 1), (4, 5), (0, 0), ""),
     "ends_in_the_padding": ((1, 2, 4, 4), (2, 2), (3, 3), (1, 1), ""),
     "floor": ((2, 3, 6, 8), (3, 3), (2, 2), (0, 1), "round_mode: FLOOR"),
+    "padded_across_only": ((1, 2, 2, 3), (1, 4), (4, 1), (0, 2), ""),
+    "padded_down_only": ((1, 2, 2, 2), (3, 1), (1, 3), (2, 0), "pool: AVE"),
     "one_pixel": ((3, 4, 1, 1), (1, 1), (1, 1), (0, 0), ""),
     "one_channel": ((2, 1, 6, 5), (2, 3), (2, 2), (0, 1), ""),
     "average": ((2, 3, 6, 8), (3, 3), (2, 2), (1, 0), "pool: AVE"),
@@ -48,11 +52,24 @@ def test_windows(case: str, layout: torch.memory_format) -> None:
     net.blobs["y"].grad = torch.from_numpy(diff).contiguous(memory_format=layout)
     net.backward_layers()
 
+    assert net.blobs["y"].shape[2:] == _sides(
+        shape[2:], kernel, stride, pad, np.floor if "FLOOR" in fields else np.ceil
+    )
     y, mask, gradient = _caffe(x, diff, kernel, stride, pad, average)
     np.testing.assert_allclose(net.blobs["y"].data, y, rtol=1e-6)
     np.testing.assert_allclose(net.blobs["x"].diff, gradient, rtol=1e-5, atol=1e-6)
     if not average:
         np.testing.assert_array_equal(net.blobs["mask"].data, mask)
+
+
+def _sides(
+    size: tuple[int, ...], kernel: tuple[int, ...], stride: tuple[int, ...], pad: tuple[int, ...], rounded: Any
+) -> tuple[int, ...]:
+    """Height and width of the top, by pooling_layer.cpp: padding of either axis has both clipped."""
+    sides = [int(rounded((n + 2 * p - k) / s)) + 1 for n, k, s, p in zip(size, kernel, stride, pad)]
+    if any(pad):
+        sides = [o - ((o - 1) * s >= n + p) for o, n, s, p in zip(sides, size, stride, pad)]
+    return tuple(sides)
 
 
 def _caffe(
