@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from caffe_compat.layers.base import NeuronLayer, Shape
+from caffe_compat.layers.base import Gradients, Need, NeuronLayer, Shape
+from caffe_compat.layers.in_place import remembered
 from caffe_compat.layers.registry import register
 
 if TYPE_CHECKING:
@@ -29,9 +31,15 @@ class Log(NeuronLayer):
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         param = self.param.log_param
-        return torch.log(param.shift + param.scale * bottoms[0]) * self.factor
+        top = torch.log(param.shift + param.scale * bottoms[0]) * self.factor
+        self.saved = remembered(self, bottoms[0], top)
+        return top
 
     def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
         param = self.param.log_param
         inner = graph.plus(graph.times(bottoms[0], param.scale), param.shift)
         graph.give(graph.times(graph.node("Log", [inner]), self.factor), tops[0])
+
+    def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
+        param = self.param.log_param
+        return [diffs[0] * (self.factor * param.scale / (param.shift + param.scale * self.saved))], []

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from caffe_compat.layers.base import Gradients, Need, NeuronLayer
+from caffe_compat.layers.in_place import remembered
 from caffe_compat.layers.registry import register
 
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ class ReLU(NeuronLayer):
         (x,) = bottoms
         slope = self.param.relu_param.negative_slope
         if slope:
-            self.saved = x
-            return torch.where(x > 0, x, slope * x)
+            top = torch.where(x > 0, x, slope * x)
+            self.saved = remembered(self, x, top)  # of another sign in place, if the slope is negative
+            return top
         self.saved = torch.relu_(x) if self.in_place else torch.relu(x)
         return self.saved
 
