@@ -18,7 +18,8 @@ from caffe_compat.layers.registry import register
 class Accuracy(Layer):
     """top[0] = share of positions at which fewer than ``top_k`` other classes score as high as the true one or higher.
 
-    A tie therefore counts as wrong (accuracy_layer.cpp). Positions whose label is ``ignore_label`` are left out.
+    A tie therefore counts as wrong (accuracy_layer.cpp). Positions whose label is ``ignore_label`` are left out; if
+    all are, the share is 0.
     top[1], if named: the same for each class by itself, 0 for a class that does not occur.
 
     In 2014 the lowest of the highest-scoring classes was the prediction, and the top held two values, the second the
@@ -65,7 +66,7 @@ class Accuracy(Layer):
         right = right * counted
         # With several processes labels to ignore, and classes, may be unevenly spread over the parts of a batch.
         whole = parallel.world().sum if valid is not None or len(self.param.top) > 1 else lambda part: part
-        overall = whole(right.sum()) / whole(counted.sum())
+        overall = whole(right.sum()) / whole(counted.sum()).clamp_min(1)
         if len(self.param.top) == 1:
             return overall
         bins = index.flatten()

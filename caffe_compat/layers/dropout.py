@@ -33,8 +33,8 @@ class Dropout(NeuronLayer):
     def setup(self, shapes: list[Shape]) -> None:
         # The ratio is a float in Caffe, 1 - ratio a double: what is rounded when decides about single draws.
         self.keep = 1.0 - float(self.param.dropout_param.dropout_ratio)
-        if not 0 < self.keep < 1:
-            self.fail(f"dropout_ratio: {1 - self.keep:g}, expected a value between 0 and 1, ends excluded")
+        if not 0 < self.keep <= 1:
+            self.fail(f"dropout_ratio: {1 - self.keep:g}, expected 0 or more, and less than 1")
         self.scale = float(np.float32(1.0 / self.keep))
 
     def forward(self, *bottoms: Tensor) -> Tensor:
