@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
+from caffe_compat.layers import convolution_nd
 from caffe_compat.layers.base import Gradients, Layer, Need, Shape
 from caffe_compat.layers.registry import register
 from caffe_compat.layers.spatial import Window, read_window
@@ -31,6 +32,7 @@ class Convolution(Layer):
     num_tops = (1, None)
     keeps_top = False
     multiplies = True
+    no_onnx = "ONNX's Conv is for 1 to 3 spatial axes, and for kernels no larger than the padded bottom"
 
     transposed: ClassVar[bool] = False
     window: Window
@@ -40,12 +42,11 @@ class Convolution(Layer):
         shape = shapes[0]
         self.channel_axis = self.axis(conv.axis, shape)
         axes = len(shape) - self.channel_axis - 1
-        if not 1 <= axes <= 3:
-            self.fail(f"bottom of shape {list(shape)} has {axes} spatial axes behind axis {conv.axis}; expected 1 to 3")
         self.window = read_window(self, conv, axes)
         channels, outputs, self.group = shape[self.channel_axis], conv.num_output, conv.group
-        if outputs < 1:
-            self.fail(f"num_output: {outputs}, expected at least 1")
+        for field in ("num_output", "group"):
+            if getattr(conv, field) < 1:
+                self.fail(f"{field}: {getattr(conv, field)}, expected at least 1")
         if channels % self.group or outputs % self.group:
             self.fail(f"group: {self.group} does not divide the {channels} channels and num_output {outputs}")
         ends = (channels, outputs) if self.transposed else (outputs, channels)
@@ -63,7 +64,7 @@ class Convolution(Layer):
             if shape != shapes[0]:
                 self.fail(f"all bottoms must have the same shape; got {list(shapes[0])} and {list(shape)}")
         size = self._size(shapes[0][self.channel_axis + 1 :])
-        if min(size) < 1:
+        if min(size, default=1) < 1:
             self.fail(f"kernel {list(self.window.extent)} is larger than the padded bottom {list(shapes[0])}")
         return [(*shapes[0][: self.channel_axis], self.outputs, *size) for _ in shapes]
 
@@ -99,6 +100,9 @@ class Convolution(Layer):
     def forward(self, *bottoms: Tensor) -> tuple[Tensor, ...]:
         w, weight = self.window, self.precision.kernel(self.params[0])
         bias = self.precision.factor(self.params[1]) if len(self.params) > 1 else None
+        if not self._fits(bottoms[0]):
+            self.saved = (bottoms, None, False)
+            return tuple(self._convolve_nd(x, *self.params) for x in bottoms)
         last = self._channels_last(bottoms[0])
         factors = [self._flat(self.precision.factor(x), last) for x in bottoms]
         self.saved = (factors, weight.detach(), last)
@@ -110,7 +114,30 @@ class Convolution(Layer):
             tops.append(self._unflat(y, x))
         return tuple(tops)
 
+    def _fits(self, x: Tensor) -> bool:
+        return convolution_nd.fits(self.window, tuple(x.shape[self.channel_axis + 1 :]), self.transposed)
+
+    def _convolve_nd(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        flat, size = x.flatten(0, self.channel_axis - 1) if self.channel_axis else x[None], x.shape
+        window = (self.window, self.transposed, self.group, self._size(tuple(size[self.channel_axis + 1 :])))
+        return self._unflat(convolution_nd.convolve(flat, weight, bias, *window), x)
+
+    def _backward_nd(self, bottoms: Sequence[Tensor], diffs: Sequence[Tensor], need: Need) -> Gradients:
+        grads: list[Tensor | None] = []
+        params: list[Tensor | None] = [None] * len(need.params)
+        for x, diff in zip(bottoms, diffs):
+            of_x, *of_params = torch.func.vjp(self._convolve_nd, x, *(p.detach() for p in self.params))[1](diff)
+            grads.append(of_x)
+            for i, grad in enumerate(of_params):
+                params[i] = grad if params[i] is None else params[i] + grad
+        return grads, params
+
     def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
+        sides = tuple(graph.sizes(bottoms[0], self.channel_axis + 1))
+        if not convolution_nd.fits(self.window, sides, self.transposed):
+            self.fail(
+                f"kernel {list(self.window.extent)} on a bottom of {list(sides)} has no ONNX form: {self.no_onnx}"
+            )
         op = "ConvTranspose" if self.transposed else "Conv"
         window: dict[str, Any] = {**self.window.onnx(), "group": self.group}
         params = graph.params(self, "weight", "bias")
@@ -123,6 +150,8 @@ class Convolution(Layer):
 
     def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
         w, (factors, weight, last) = self.window, self.saved
+        if weight is None:
+            return self._backward_nd(factors, diffs, need)
         bottoms: list[Tensor | None] = []
         params: list[Tensor | None] = [None] * len(need.params)
         for factor, diff, wanted in zip(factors, diffs, need.bottoms):

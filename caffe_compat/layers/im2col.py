@@ -28,12 +28,15 @@ class Im2col(Layer):
     def setup(self, shapes: list[Shape]) -> None:
         conv = self.param.convolution_param
         self.channel_axis = self.axis(conv.axis, shapes[0])
-        self.window = read_window(self, conv, len(shapes[0]) - self.channel_axis - 1)
+        axes = len(shapes[0]) - self.channel_axis - 1
+        if axes < 1:
+            self.fail(f"bottom of shape {list(shapes[0])} has no spatial axis behind axis {conv.axis}")
+        self.window = read_window(self, conv, axes)
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         shape, channel = shapes[0], self.channel_axis
         size = self.window.convolved(shape[channel + 1 :])
-        if min(size, default=1) < 1:
+        if any(n + 2 * p < e for n, p, e in zip(shape[channel + 1 :], self.window.pad, self.window.extent)):
             self.fail(f"kernel {list(self.window.extent)} is larger than the padded bottom {list(shape)}")
         return [(*shape[:channel], shape[channel] * math.prod(self.window.kernel), *size)]
 

@@ -27,9 +27,9 @@ class Window:
         return {"kernel_shape": self.kernel, "strides": self.stride, "pads": self.pad * 2, "dilations": self.dilation}
 
     def convolved(self, size: Shape) -> Shape:
-        """Output size of a convolution: floor((size + 2 pad - extent) / stride) + 1."""
+        """Output size of a convolution: (size + 2 pad - extent) / stride + 1, divided as C does: towards 0."""
         rows = zip(size, self.pad, self.extent, self.stride)
-        return tuple((n + 2 * p - e) // s + 1 for n, p, e, s in rows)
+        return tuple(int((n + 2 * p - e) / s) + 1 for n, p, e, s in rows)
 
     def transposed(self, size: Shape) -> Shape:
         """Output size of a deconvolution: stride * (size - 1) + extent - 2 pad."""

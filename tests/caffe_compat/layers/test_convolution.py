@@ -1,6 +1,8 @@
-"""Convolutions of images with a side or a channel of 1, whose strides in memory are ambiguous."""
+"""Convolutions of images whose strides in memory are ambiguous, and those that torch has not: any number of axes."""
 
 from __future__ import annotations
+
+import itertools
 
 import numpy as np
 import pytest
@@ -8,6 +10,8 @@ import torch
 
 from caffe_compat.net import Net
 from caffe_compat.proto import caffe_pb2, text
+
+from .by_hand import backward, one_layer
 
 # Bottom, num_output, kernel, stride, pad, dilation: torch 2.13 computed wrongly, or crashed, with channels last.
 AMBIGUOUS = {
@@ -68,3 +72,59 @@ def test_channels_lie_last_up_to_the_next_inner_product() -> None:
     for name in ("c", "p"):
         assert net.blobs[name].grad.is_contiguous(memory_format=torch.channels_last)
     assert all(one.parameter.grad.is_contiguous() for one in net.learnable)
+
+
+# Bottom, kernel, stride, pad, dilation, group: more and fewer spatial axes than torch has, and a kernel that is larger
+# than the padded bottom, which Caffe gives one place because C rounds the quotient towards 0.
+ANY_AXES = {
+    "none": ((3, 4), (), (), (), (), 2),
+    "four": ((2, 4, 3, 4, 2, 3), (2, 3, 1, 2), (2, 1, 1, 1), (1, 0, 0, 1), (1, 1, 1, 2), 2),
+    "five": ((1, 2, 2, 2, 3, 2, 2), (2, 1, 2, 1, 2), (1, 2, 1, 1, 1), (0, 0, 1, 0, 0), (1, 1, 2, 1, 1), 1),
+    "larger": ((2, 2, 2, 5), (3, 2), (2, 1), (0, 0), (1, 1), 1),
+}
+
+
+@pytest.mark.parametrize("kind", ["Convolution", "Deconvolution"])
+@pytest.mark.parametrize("case", ANY_AXES)
+def test_any_number_of_axes(case: str, kind: str) -> None:
+    """Against the sum over all places and taps, forward and backward."""
+    shape, *window, group = ANY_AXES[case]
+    names = ("kernel_size", "stride", "pad", "dilation")
+    fields = " ".join(f"{name}: {value}" for name, values in zip(names, window) for value in values)
+    outputs, channels, transposed = 6, shape[1], kind == "Deconvolution"
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=shape).astype(np.float32)
+    layer = f'type: "{kind}" bottom: "x" top: "y" convolution_param {{ num_output: {outputs} group: {group} {fields} }}'
+    net = one_layer(layer, x=x)
+    weight, bias = net.params["L"]
+    weight.data[...] = draw.normal(size=weight.shape)
+    bias.data[...] = draw.normal(size=bias.shape)
+    net.forward_layers()
+    diff = draw.normal(size=net.blobs["y"].shape).astype(np.float32)
+    backward(net, y=diff)
+
+    sides, (kernel, stride, pad, dilation) = shape[2:], window
+    extent = [d * (k - 1) + 1 for k, d in zip(kernel, dilation)]
+    rows = list(zip(sides, extent, stride, pad))
+    size = [s * (n - 1) + e - 2 * p if transposed else int((n + 2 * p - e) / s) + 1 for n, e, s, p in rows]
+    assert net.blobs["y"].shape == (shape[0], outputs, *size)
+    y = np.zeros(diff.shape) + bias.data.reshape(-1, *[1] * len(size))
+    of_x, of_weight = np.zeros(x.shape), np.zeros(weight.shape)
+    few, many = (size, sides) if not transposed else (sides, size)  # places of the kernel, and what it lies on
+    for place, tap, g in itertools.product(np.ndindex(*few), np.ndindex(*kernel), range(group)):
+        on = tuple(o * s - p + t * d for o, s, p, t, d in zip(place, stride, pad, tap, dilation))
+        if not all(0 <= i < n for i, n in zip(on, many)):
+            continue
+        own = [slice(g * n // group, (g + 1) * n // group) for n in (channels, outputs)]
+        at_x = (slice(None), own[0], *(place if transposed else on))
+        at_y = (slice(None), own[1], *(on if transposed else place))
+        at_w = (own[0] if transposed else own[1], slice(None), *tap)
+        factor = weight.data[at_w].T if transposed else weight.data[at_w]  # (outputs, channels) of the group
+        y[at_y] += x[at_x] @ factor.T
+        of_x[at_x] += diff[at_y] @ factor
+        product = diff[at_y].T @ x[at_x]
+        of_weight[at_w] += product.T if transposed else product
+    np.testing.assert_allclose(net.blobs["y"].data, y, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(net.blobs["x"].diff, of_x, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(weight.diff, of_weight, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(bias.diff, diff.sum(axis=(0, *range(2, diff.ndim))), rtol=1e-4, atol=1e-5)
