@@ -28,6 +28,8 @@ class ArgMax(Layer):
 
     def setup(self, shapes: list[Shape]) -> None:
         param = self.param.argmax_param
+        if not shapes[0]:
+            self.fail("the bottom has no axes; expected at least one")
         self.along = self.axis(param.axis, shapes[0]) if param.HasField("axis") else None
         size = math.prod(shapes[0][1:]) if self.along is None else shapes[0][self.along]
         if not 1 <= param.top_k <= size:

@@ -25,6 +25,8 @@ class Flatten(Layer):
         param, shape = self.param.flatten_param, shapes[0]
         first = self.axis(param.axis, shape)
         end = self.axis(param.end_axis, shape, "end_axis") + 1
+        if end < first:
+            self.fail(f"end_axis {param.end_axis} lies before axis {param.axis} in the bottom's shape {list(shape)}")
         return [(*shape[:first], math.prod(shape[first:end]), *shape[end:])]
 
     def forward(self, *bottoms: Tensor) -> Tensor:

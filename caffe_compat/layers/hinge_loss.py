@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from caffe_compat.layers.base import LossLayer
-from caffe_compat.layers.labels import class_indices
+from caffe_compat.layers.base import LossLayer, Shape
+from caffe_compat.layers.labels import check_same_images, class_indices
 from caffe_compat.layers.registry import register
 from caffe_compat.proto import caffe_pb2
 
@@ -16,6 +16,10 @@ class HingeLoss(LossLayer):
     """top = sum of max(0, 1 - s * bottom) ^ p / num, s = 1 for the true class and -1 for the others; p = 1 or 2."""
 
     type = "HingeLoss"
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        check_same_images(self, shapes)
+        return [()]
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         x = bottoms[0].reshape(bottoms[0].shape[0], -1)

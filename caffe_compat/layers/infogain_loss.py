@@ -10,7 +10,7 @@ from torch import Tensor
 
 from caffe_compat import net_log
 from caffe_compat.layers.base import Gradients, LossLayer, Need, Shape
-from caffe_compat.layers.labels import class_indices
+from caffe_compat.layers.labels import check_same_images, class_indices
 from caffe_compat.layers.multinomial_logistic_loss import LOG_THRESHOLD
 from caffe_compat.layers.normalization import normalizer
 from caffe_compat.layers.registry import register
@@ -44,6 +44,7 @@ class InfogainLoss(LossLayer):
             self.matrix = torch.from_numpy(raw_blobs.to_array(blob).copy())
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        check_same_images(self, shapes)
         scores, labels = shapes[:2]
         positions = math.prod(scores) // max(1, scores[self.along])
         if math.prod(labels) != positions:

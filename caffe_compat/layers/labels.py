@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from caffe_compat.layers.base import Layer
+from caffe_compat.layers.base import Layer, Shape
 
 
 def class_indices(layer: Layer, labels: Tensor, classes: int, ignore: int | None) -> tuple[Tensor, Tensor | None]:
@@ -22,3 +22,12 @@ def class_indices(layer: Layer, labels: Tensor, classes: int, ignore: int | None
         worst = int(index.min()) if int(index.min()) < 0 else int(index.max())
         layer.fail(f"label {worst} in bottom {layer.param.bottom[1]!r} is not one of the classes 0 to {classes - 1}")
     return index, valid
+
+
+def check_same_images(layer: Layer, shapes: list[Shape]) -> None:
+    """Fail unless the first two bottoms, predictions and labels, are of equally many images (LossLayer::Reshape)."""
+    if not shapes[0] or shapes[0][:1] != shapes[1][:1]:
+        layer.fail(
+            "The data and label should have the same first dimension; bottoms have the shapes "
+            f"{list(shapes[0])} and {list(shapes[1])}"
+        )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from caffe_compat.layers.base import Gradients, LossLayer, Need
-from caffe_compat.layers.labels import class_indices
+from caffe_compat.layers.base import Gradients, LossLayer, Need, Shape
+from caffe_compat.layers.labels import check_same_images, class_indices
 from caffe_compat.layers.registry import register
 
 LOG_THRESHOLD = 1e-20  # smallest probability whose logarithm is taken (Caffe's kLOG_THRESHOLD)
@@ -22,6 +23,12 @@ class MultinomialLogisticLoss(LossLayer):
     """
 
     type = "MultinomialLogisticLoss"
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        check_same_images(self, shapes)
+        if math.prod(shapes[1]) != shapes[0][0]:
+            self.fail(f"bottom 1 has the shape {list(shapes[1])}; expected one label for each of {shapes[0][0]} images")
+        return [()]
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         prob = bottoms[0].reshape(bottoms[0].shape[0], -1)

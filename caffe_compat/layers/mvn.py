@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ class MVN(NeuronLayer):
     type = "MVN"
 
     def _rows(self, x: Tensor) -> Tensor:
-        return x.reshape(x.shape[0] if self.param.mvn_param.across_channels else x.shape[0] * x.shape[1], -1)
+        return x.reshape(math.prod(x.shape[: 1 if self.param.mvn_param.across_channels else 2]), -1)
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         param, rows = self.param.mvn_param, self._rows(bottoms[0])

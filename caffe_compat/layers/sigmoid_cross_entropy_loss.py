@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from caffe_compat.layers.base import Gradients, LossLayer, Need, Shape
+from caffe_compat.layers.labels import check_same_images
 from caffe_compat.layers.normalization import normalizer
 from caffe_compat.layers.registry import register
 from caffe_compat.proto import caffe_pb2
@@ -34,6 +35,7 @@ class SigmoidCrossEntropyLoss(LossLayer):
             self.loss_param.normalization = caffe_pb2.LossParameter.BATCH_SIZE
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        check_same_images(self, shapes)
         if math.prod(shapes[0]) != math.prod(shapes[1]):
             self.fail(f"inputs must have the same count; got shapes {list(shapes[0])} and {list(shapes[1])}")
         return [()]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from caffe_compat import net_log
 from caffe_compat.layers.base import Gradients, LossLayer, Need, Shape
-from caffe_compat.layers.labels import class_indices
+from caffe_compat.layers.labels import check_same_images, class_indices
 from caffe_compat.layers.normalization import normalizer
 from caffe_compat.layers.registry import register
 
@@ -37,6 +37,7 @@ class SoftmaxWithLoss(LossLayer):
         self.recordable = self.ignore is None  # else the divisor is fetched
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        check_same_images(self, shapes)
         scores, labels = shapes
         positions = math.prod(scores[: self.along]) * math.prod(scores[self.along + 1 :])
         if math.prod(labels) != positions:
