@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -17,21 +18,25 @@ from torch import Tensor, nn
 
 from caffe_compat import glog
 from caffe_compat.blob import Blob
+from caffe_compat.errors import CaffeError
 from caffe_compat.net import Net
 
 Recorder = Callable[[Callable[[], Tensor]], "tuple[Callable[[], None], Tensor]"]
 
 
-def record_cuda(work: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
-    """Record what ``work`` launches, without running it. Returns what replays it, and the result's tensor.
+def record_cuda(device: torch.device, work: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
+    """Record what ``work`` launches on a GPU, without running it. Returns what replays it, and the result's tensor.
 
     Raises:
-        RuntimeError: ``work`` waits for the device.
+        torch.AcceleratorError: ``work`` has broken the recording, by waiting for the device.
+        RuntimeError: ``work`` has failed otherwise.
     """
     graph = torch.cuda.CUDAGraph()
-    # Threads that read data ahead may go on allocating pinned memory meanwhile.
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        result = work()
+    with torch.cuda.device(device):
+        stream = torch.cuda.Stream()  # torch's own for this purpose stays that of the first device
+        # Threads that read data ahead may go on allocating pinned memory meanwhile.
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+            result = work()
     return graph.replay, result
 
 
@@ -52,13 +57,13 @@ class RecordedPass:
     """Stands for ``net.forward_backward``; layers that bring data run before the graph, which reads copies of theirs.
 
     A pass is recorded when it is asked for the second time in the same form: the first time, layer by layer, lets the
-    libraries set themselves up. Data of other shapes, or parameters elsewhere in memory, are another form. Passes whose
-    gradients add up to those of the one before (``iter_size``) have a recording of their own. A net that no graph can
-    hold runs layer by layer, which one line of the log says.
+    libraries set themselves up. Data of other shapes or layouts, or parameters elsewhere in memory, are another form.
+    Passes whose gradients add up to those of the one before (``iter_size``) have a recording of their own. A net that
+    no graph can hold runs layer by layer, which one line of the log says.
     """
 
-    def __init__(self, net: Net, record: Recorder = record_cuda) -> None:
-        self.net, self._record = net, record
+    def __init__(self, net: Net, record: Recorder | None = None) -> None:
+        self.net, self._record = net, record or partial(record_cuda, net.device)
         self._sources = [i for i, wiring in enumerate(net.wirings) if not wiring.bottoms]
         self._recordings: dict[bool, Recording] = {}
         self._seen: dict[bool, Any] = {}
@@ -68,7 +73,10 @@ class RecordedPass:
             self._give_up(" and ".join(f"{layer.name} ({layer.type})" for layer in host) + " need the host")
 
     def __call__(self) -> Tensor:
-        """One pass each way; returns the loss, a scalar on the net's device."""
+        """One pass each way; returns the loss, a scalar on the net's device.
+
+        CaffeError if a layer that is said to be ``recordable`` waits for the device.
+        """
         net = self.net
         if not self._possible or net.debug_info:
             return net.forward_backward()
@@ -90,7 +98,7 @@ class RecordedPass:
         """What has to be as it was when a pass was recorded."""
         parameters = [one.parameter for one in self.net.learnable]
         places = [(p.data_ptr(), None if p.grad is None else p.grad.data_ptr()) for p in parameters]
-        return [(blob.shape, blob.tensor.dtype) for blob in self._inputs()], places
+        return [(blob.shape, blob.tensor.dtype, blob.tensor.stride()) for blob in self._inputs()], places
 
     def _inputs(self) -> list[Blob]:
         return [self.net.blobs[name] for i in self._sources for name in self.net.wirings[i].tops]
@@ -113,6 +121,9 @@ class RecordedPass:
         _put(inputs)
         try:
             replay, loss = self._record(self._pass)
+        except torch.AcceleratorError as error:  # torch's books about memory and random numbers may now be wrong
+            reason = str(error.__context__ or error).splitlines()[0]
+            raise CaffeError(f"{net.name}: no CUDA graph can hold it, it trains without: {reason}") from None
         except RuntimeError as error:
             self._give_up(str(error).splitlines()[0])
             for parameter, diff in learned:

@@ -41,6 +41,7 @@ layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc"
         inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }
 layer { name: "sum" type: "Reduction" bottom: "fc" top: "sum" loss_weight: 1 }
 """
+IMAGES = INPUT.replace("dim: 4 dim: 5", "dim: 2 dim: 3 dim: 2 dim: 4")
 SOLVER = """
 base_lr: 0.05 lr_policy: "fixed" momentum: 0.9 weight_decay: 0.001 max_iter: 8 random_seed: 7 display: 3
 snapshot_after_train: false type: "SGD"
@@ -102,6 +103,42 @@ def test_data_of_another_shape_are_recorded_anew() -> None:
         assert torch.equal(diff, net.learnable[0].parameter.grad)
         counts.append(len(recorded))
     assert counts == [0, 1, 1, 1, 2, 2, 2, 3, 3]
+
+
+def test_data_of_another_layout_are_recorded_anew() -> None:
+    """A place of the old layout would be right, but cost a conversion in each pass."""
+    net, recorded = solver(IMAGES).net, []
+
+    def counting(work: Any) -> Any:
+        recorded.append(work)
+        return record(work)
+
+    run = RecordedPass(net, counting)
+    counts, losses = [], []
+    for layout in [torch.contiguous_format] * 3 + [torch.channels_last] * 3:
+        net.blobs["data"].tensor = torch.arange(48.0).view(2, 3, 2, 4).contiguous(memory_format=layout)
+        net.clear_param_diffs()
+        losses.append(float(run()))
+        counts.append(len(recorded))
+    assert counts == [0, 1, 1, 1, 2, 2]
+    assert losses == pytest.approx([losses[0]] * 6, rel=1e-6)
+
+
+def test_a_broken_recording_is_an_error() -> None:
+    """Going on could end in wrong numbers, since torch has then not put its generator back in order."""
+
+    def breaking(work: Any) -> Any:
+        try:
+            raise torch.AcceleratorError("operation not permitted when stream is capturing\nmore of it")
+        except RuntimeError:
+            raise torch.AcceleratorError("operation failed due to a previous error during capture") from None
+
+    run = RecordedPass(solver(IMAGES).net, breaking)
+    run()
+    run.net.clear_param_diffs()
+    line = r"^: no CUDA graph can hold it, it trains without: operation not permitted when stream is capturing$"
+    with pytest.raises(CaffeError, match=line):
+        run()
 
 
 def test_layers_that_need_the_host_keep_a_net_from_being_recorded(caplog: pytest.LogCaptureFixture) -> None:
