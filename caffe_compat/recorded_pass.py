@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,11 +21,12 @@ from caffe_compat.blob import Blob
 from caffe_compat.errors import CaffeError
 from caffe_compat.net import Net
 
+Result = TypeVar("Result")
 Recorder = Callable[[Callable[[], Tensor]], "tuple[Callable[[], None], Tensor]"]
 
 
-def record_cuda(device: torch.device, work: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
-    """Record what ``work`` launches on a GPU, without running it. Returns what replays it, and the result's tensor.
+def record_cuda(device: torch.device, work: Callable[[], Result]) -> tuple[Callable[[], None], Result]:
+    """Record what ``work`` launches on a GPU, without running it. Returns what replays it, and the result.
 
     Raises:
         torch.AcceleratorError: ``work`` has broken the recording, by waiting for the device.

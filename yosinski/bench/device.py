@@ -15,6 +15,7 @@ from caffe_compat import precision as precisions
 from caffe_compat.backward_plan import Wiring
 from caffe_compat.net import Net
 from caffe_compat.precision import Precision
+from caffe_compat.recorded_pass import record_cuda
 from yosinski.bench.comparison import Comparison, Progress, Ratio, Run, Samples, interleave, waiting
 from yosinski.bench.nets import Size, build, build_solver, noise
 from yosinski.bench.plain import PlainCaffeNet, PlainLoop
@@ -62,7 +63,8 @@ def measure_rates(
     square = torch.randn(side, side, device=device)
     runs: dict[str, Run] = {"copy": lambda: target.copy_(source)}
     for name in PRECISIONS[device.type]:
-        runs[f"product in {name}"] = partial(_product, precisions.parse(name), square)
+        precision = precisions.parse(name)
+        runs[f"product in {name}"] = partial(_product, precision, precision.factor(square))
     samples = interleave("the device's rates", runs, rounds, progress=progress, wait=waiting(device))
     speed = {name: 2 * (source.numel() if name == "copy" else side**3) / min(took) for name, took in samples.items()}
     facts = {f"{name}, {'GB/s' if name == 'copy' else 'TFLOP/s'}": value for name, value in speed.items()}
@@ -72,9 +74,8 @@ def measure_rates(
     return Comparison("device/rates", title, samples, facts=scaled), rates
 
 
-def _product(precision: Precision, square: torch.Tensor) -> None:
-    precision.prepare(square.device)
-    factor = precision.factor(square)
+def _product(precision: Precision, factor: torch.Tensor) -> None:
+    precision.prepare(factor.device)
     torch.mm(factor, factor)
 
 
@@ -123,19 +124,25 @@ def _backward(net: Net, i: int) -> None:
 
 
 def _kernel_seconds(run: Callable[[], object], device: torch.device) -> float:
-    """The time of one call on the device; on a GPU between two events around several, so that launches overlap."""
+    """The time of one call on the device; on a GPU of several as one graph, whose kernels do not wait for the host."""
     times = REPEATED[device.type]
+
+    def several() -> None:
+        for _ in range(times):
+            run()
+
     run()
     if device.type != "cuda":
         began = perf_counter()
-        for _ in range(times):
-            run()
+        several()
         return (perf_counter() - began) / times
+    replay, _ = record_cuda(device, several)
+    replay()
     begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    begin.record()
-    for _ in range(times):
-        run()
-    end.record()
+    stream = torch.cuda.current_stream(device)
+    begin.record(stream)
+    replay()
+    end.record(stream)
     end.synchronize()
     return begin.elapsed_time(end) / 1e3 / times
 
