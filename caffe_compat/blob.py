@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -63,6 +64,8 @@ class _Memory:
             self.value = new
 
     def numpy(self, shape: Shape, like: Tensor) -> np.ndarray:
+        if self.host is not None:
+            return self.host
         value = self.get(shape, like)
         if not value.is_contiguous():
             value = self.value = value.contiguous()
@@ -99,7 +102,7 @@ class Blob:
 
     @property
     def data(self) -> np.ndarray:
-        return self._data.numpy(self._shape, self._like)
+        return self._lend(self._data)
 
     @data.setter
     def data(self, value: np.ndarray) -> None:
@@ -107,11 +110,14 @@ class Blob:
 
     @property
     def diff(self) -> np.ndarray:
-        return self._diff.numpy(self._shape, self._like)
+        return self._lend(self._diff)
 
     @diff.setter
     def diff(self, value: np.ndarray) -> None:
         self.diff[...] = value
+
+    def _lend(self, memory: _Memory) -> np.ndarray:
+        return memory.numpy(self._shape, self._like)
 
     @property
     def tensor(self) -> Tensor:
@@ -178,8 +184,17 @@ class ParamBlob(Blob):
         super().__init__(parameter.shape, owner=parameter)
         self.parameter = parameter
 
+    def _lend(self, memory: _Memory) -> np.ndarray:
+        if self.parameter.device.type != "cpu":
+            for other in [blob for blob in _lent if blob is not self and blob._data.written]:
+                if other.parameter.data_ptr() == self.parameter.data_ptr():  # one of a net that shares the parameter
+                    other.settle()
+                    self.settle()
+            _lent.add(self)
+        return super()._lend(memory)
+
     def settle(self) -> None:
-        """Let the parameter, where it is memory of its own, have what was written into the arrays."""
+        """Let the parameter have what was written into the arrays."""
         for memory in (self._data, self._diff):
             if memory.written:
                 memory.get(self._shape, self._like)
@@ -193,3 +208,12 @@ class ParamBlob(Blob):
     @_like.setter
     def _like(self, value: Tensor) -> None:
         pass
+
+
+_lent: WeakSet[ParamBlob] = WeakSet()  # those of which users may hold arrays that are not the parameters' own memory
+
+
+def settle() -> None:
+    """Let all parameters have what users have written into their arrays: before nets, solvers and files use them."""
+    while _lent:
+        _lent.pop().settle()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from caffe_compat import autograd, net_log, precision, storage_plan
 from caffe_compat.backward_plan import Wiring, needs
-from caffe_compat.blob import Blob, ParamBlob
+from caffe_compat.blob import Blob, ParamBlob, settle
 from caffe_compat.errors import CaffeError
 from caffe_compat.layers.base import Layer, Need
 from caffe_compat.layers.registry import create_layer
@@ -211,7 +211,7 @@ class Net(nn.Module):
 
     def forward_layers(self, start: int = 0, end: int | None = None) -> Tensor:
         """Run layers ``start`` to ``end`` (inclusive) on the blobs; returns the weighted sum of their losses."""
-        self.settle()
+        settle()
         loss = self._like.new_zeros(())
         self.precision.prepare(self.device)
         for i in range(start, len(self.layers) if end is None else end + 1):
@@ -259,7 +259,7 @@ class Net(nn.Module):
 
         Takes the tops' diffs from the blobs, replaces the bottoms' diffs, adds to the parameters'.
         """
-        self.settle()
+        settle()
         self.precision.prepare(self.device)
         for i in range(len(self.layers) - 1 if start is None else start, end - 1, -1):
             need, wiring = self.needs[i], self.wirings[i]
@@ -315,15 +315,9 @@ class Net(nn.Module):
 
     def clear_param_diffs(self) -> None:
         """Set the parameters' diffs to zero, which a missing ``grad`` stands for."""
-        self.settle()
+        settle()
         for learnable in self.learnable:
             learnable.parameter.grad = None
-
-    def settle(self) -> None:
-        """Let the parameters have what users have written into their arrays; on a CPU that is the same memory."""
-        if self.device.type != "cpu":
-            for layer in self.layers:
-                layer.settle()
 
     def forward_backward(self) -> Tensor:
         """One pass each way; returns the loss, a scalar on the net's device."""
@@ -376,8 +370,7 @@ class Net(nn.Module):
 
     def share_with(self, other: Net) -> None:
         """Use the parameters of the layers of the same name in ``other``, without a copy."""
-        self.settle()
-        other.settle()
+        settle()
         layers = {layer.name: layer for layer in self.layers}
         for source in other.layers:
             layer = layers.get(source.name)

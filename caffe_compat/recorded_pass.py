@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from caffe_compat import glog
-from caffe_compat.blob import Blob
+from caffe_compat.blob import Blob, settle
 from caffe_compat.errors import CaffeError
 from caffe_compat.net import Net
 
@@ -81,7 +81,7 @@ class RecordedPass:
         net = self.net
         if not self._possible or net.debug_info:
             return net.forward_backward()
-        net.settle()
+        settle()
         for i in self._sources:
             net.forward_layers(i, i)
         adding = any(one.parameter.grad is not None for one in net.learnable)

@@ -10,6 +10,7 @@ import torch
 
 from caffe_compat import glog
 from caffe_compat.atomic import writing
+from caffe_compat.blob import settle
 from caffe_compat.errors import CaffeError
 from caffe_compat.hdf5_image import hdf5_image
 from caffe_compat.proto import binary, raw_blobs
@@ -39,7 +40,7 @@ def copy_from(net: Net, source: str | os.PathLike[str] | Any, hdf5: bool | None 
         name = os.fspath(source)
     else:
         found, name = _blobs_by_layer(_as_raw(source)), "the NetParameter"
-    net.settle()
+    settle()
     layers = {layer.name: layer for layer in net.layers}
     todo = []
     for layer_name, blobs in found:
@@ -59,7 +60,7 @@ def copy_from(net: Net, source: str | os.PathLike[str] | Any, hdf5: bool | None 
 
 def save(net: Net, path: str | os.PathLike[str], diff: bool = False, hdf5: bool | None = None) -> None:
     """Write ``path`` whole or not at all. ``diff``: the gradients as well; ``hdf5``: as in ``copy_from``."""
-    net.settle()
+    settle()
     if _choose(path, hdf5):
         _write_hdf5(net, path, diff)
     else:
@@ -68,7 +69,7 @@ def save(net: Net, path: str | os.PathLike[str], diff: bool = False, hdf5: bool 
 
 def to_proto(net: Net, diff: bool = False) -> Any:
     """The net as a NetParameter with raw blobs: name, and each layer's definition and parameters."""
-    net.settle()
+    settle()
     result = raw_blobs.message_class("NetParameter")(name=net.name)
     for layer in net.layers:
         message = result.layer.add()

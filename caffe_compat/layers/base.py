@@ -121,11 +121,6 @@ class Layer(nn.Module, ABC):
             self._blobs = [ParamBlob(parameter) for parameter in self.params]
         return self._blobs
 
-    def settle(self) -> None:
-        """Let the parameters have what users have written into arrays of them that are memory of their own."""
-        for blob in self._blobs:
-            blob.settle()
-
     def fail(self, message: str) -> NoReturn:
         """Raise the one-line error for a mistake in this layer's definition or data."""
         raise CaffeError(f"{self.where}: {message}")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from caffe_compat import glog
+from caffe_compat.blob import settle
 from caffe_compat.errors import CaffeError
 from caffe_compat.solver.lr_policy import LrPolicy
 from caffe_compat.solver.update import Param, update_rule
@@ -81,7 +82,7 @@ class Optimizer:
         rate = self.policy.rate(iteration)
         if shown_as is not None:
             glog.info("sgd_solver.cpp:112", f"Iteration {shown_as}, lr = {rate:g}")
-        self.net.settle()
+        settle()
         self._clip()
         self.rule.begin(iteration)
         groups: dict[tuple[float, float], list[Param]] = {}
