@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from caffe_compat import autograd, net_log, precision, storage_plan
 from caffe_compat.backward_plan import Wiring, needs
 from caffe_compat.blob import Blob, ParamBlob, settle
-from caffe_compat.errors import CaffeError
 from caffe_compat.layers.base import Layer, Need
 from caffe_compat.layers.registry import create_layer
 from caffe_compat.learnable import LearnableParam, LearnableParams
-from caffe_compat.proto import filter_net, read_net
+from caffe_compat.proto import read_net
+from caffe_compat.proto.filter import included, keep_layers
 from caffe_compat.proto.text import layer_lines, read_text
 from caffe_compat.splits import insert_splits
 
@@ -53,7 +53,6 @@ class Net(nn.Module):
         if isinstance(net, (str, os.PathLike)):
             source, net = net, read_net(os.fspath(net))
         self.source = os.fspath(source)
-        lines = layer_lines(read_text(self.source)) if self.source else {}
         param = type(net)()
         param.CopyFrom(net)
         if phase is not None:
@@ -62,12 +61,11 @@ class Net(nn.Module):
             param.state.stage.extend(stages or [])
         self.phase: int = param.state.phase
         self.name: str = param.name
-        try:
-            param = filter_net(param, param.state)
-            log = net_log.ConstructionLog(param)
-            self.param = insert_splits(param)
-        except CaffeError as error:
-            raise CaffeError(f"{self.source}: {error}" if self.source else str(error)) from None
+        places = _places(param, self.source)
+        kept = included(param, param.state, places)
+        param, places = keep_layers(param, kept), [places[i] for i in kept]
+        log = net_log.ConstructionLog(param)
+        self.param = insert_splits(param, places)
         self.debug_info: bool = self.param.debug_info  # log the mean absolute values of all that is computed
         self._like = torch.empty(0)
         self.precision = precision.active()
@@ -77,10 +75,10 @@ class Net(nn.Module):
         self._params = LearnableParams()
         unread: dict[str, None] = {}
         learning: set[str] = set()  # blobs with a gradient
+        place_of = {layer.name: place for layer, place in zip(param.layer, places)}
         for layer_param in self.param.layer:
-            line = lines.get(layer_param.name)
-            place = f"{self.source}:{line}: " if line else f"{self.source}: " if self.source else ""
-            self._append(layer_param, f"{place}layer {layer_param.name!r}", unread, learning, log)
+            where = f"{place_of.get(layer_param.name, '')}layer {layer_param.name!r}"
+            self._append(layer_param, where, unread, learning, log)
         self.layers = cast("Sequence[Layer]", nn.ModuleList(wiring.layer for wiring in self.wirings))
         self.outputs = sorted(unread)
         self.needs: list[Need | None] = needs(self.wirings, self.param.force_backward)
@@ -118,6 +116,7 @@ class Net(nn.Module):
         layer.setup(shapes)
         top_shapes, loss_weights = layer.reshape(shapes), self._loss_weights(layer, len(tops))
         for index, shape in enumerate(top_shapes):
+            layer.check_shape(shape, f"top {tops[index]!r}")
             self._append_top(layer, index, tops[index], shape, unread)
         log.set_up(layer, top_shapes, loss_weights)
         flags = self._params.add(layer)
@@ -381,6 +380,13 @@ class Net(nn.Module):
                 layer.fail("cannot share weights: number or shapes of the parameters differ")
             for mine, its in zip(layer.params, source.params):
                 mine.data = its.data
+
+
+def _places(net: Any, source: str) -> list[str]:
+    """What an error in each layer of a NetParameter begins with: file and line, as far as they are known."""
+    lines = {name: iter(found) for name, found in layer_lines(read_text(source)).items()} if source else {}
+    found = [next(lines.get(layer.name, iter(())), None) for layer in net.layer]
+    return [f"{source}:{line}: " if line else f"{source}: " if source else "" for line in found]
 
 
 def _check_count(layer: Layer, side: str, count: int, limits: tuple[int, int | None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from caffe_compat.errors import CaffeError
@@ -11,16 +12,16 @@ from caffe_compat.errors import CaffeError
 Top = tuple[int, int]  # index of the layer, index among its tops
 
 
-def insert_splits(net: Any) -> Any:
+def insert_splits(net: Any, places: Sequence[str] = ()) -> Any:
     """A copy of a NetParameter in which every top has one reader at the most.
 
     A loss weight on a top counts as a reader. Names are Caffe's (util/insert_splits.cpp): the layer is
     ``BLOB_LAYER_INDEX_split``, its tops have ``_0``, ``_1`` … behind that.
 
     Raises:
-        CaffeError: a bottom is no layer's top.
+        CaffeError: a bottom is no earlier layer's top; it begins with the layer's one of ``places``.
     """
-    sources, readers, weights = _readers(net)
+    sources, readers, weights = _readers(net, places)
     result = type(net)()
     result.CopyFrom(net)
     del result.layer[:]
@@ -53,7 +54,7 @@ def _split_name(net: Any, top: Top) -> str:
     return f"{layer.top[top[1]]}_{layer.name}_{top[1]}_split"
 
 
-def _readers(net: Any) -> tuple[list[list[Top]], Counter[Top], dict[Top, float]]:
+def _readers(net: Any, places: Sequence[str]) -> tuple[list[list[Top]], Counter[Top], dict[Top, float]]:
     """The top behind each bottom of each layer, how often each top is read, and the tops' loss weights."""
     newest: dict[str, Top] = {}  # in-place layers give a blob a new top
     sources: list[list[Top]] = []
@@ -63,9 +64,9 @@ def _readers(net: Any) -> tuple[list[list[Top]], Counter[Top], dict[Top, float]]
         sources.append([])
         for j, blob in enumerate(layer.bottom):
             if blob not in newest:
-                near = difflib.get_close_matches(blob, newest, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise CaffeError(f"Unknown bottom blob {blob!r} (layer {layer.name!r}, bottom index {j}){hint}")
+                place = places[i] if places else ""
+                what = f"Unknown bottom blob {blob!r} (layer {layer.name!r}, bottom index {j})"
+                raise CaffeError(f"{place}{what}{_hint(net, i, blob, newest)}")
             sources[i].append(newest[blob])
             readers[newest[blob]] += 1
         for j, blob in enumerate(layer.top):
@@ -74,3 +75,12 @@ def _readers(net: Any) -> tuple[list[list[Top]], Counter[Top], dict[Top, float]]
             weights[i, j] = weight
             readers[i, j] += weight != 0
     return sources, readers, weights
+
+
+def _hint(net: Any, index: int, blob: str, known: Iterable[str]) -> str:
+    """What may be wrong with a bottom of the layer of that index that no layer before it makes."""
+    for i, layer in enumerate(net.layer[index:]):
+        if blob in layer.top:
+            return f"; layer {layer.name!r}, which makes it, comes later" if i else "; it is the layer's own top"
+    near = difflib.get_close_matches(blob, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""

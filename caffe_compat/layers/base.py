@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from caffe_compat.export.graph import Graph
 
 Shape = tuple[int, ...]
+INT_MAX = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ class Layer(nn.Module, ABC):
         """Append a parameter blob of that shape, filled as a FillerParameter says."""
         from caffe_compat.fillers import fill
 
+        self.check_shape(shape, f"parameter {len(self.params)}")
         value = fill(filler, tuple(shape), self.fail)
         self.params.append(nn.Parameter(torch.from_numpy(value)))
 
@@ -124,6 +127,11 @@ class Layer(nn.Module, ABC):
     def fail(self, message: str) -> NoReturn:
         """Raise the one-line error for a mistake in this layer's definition or data."""
         raise CaffeError(f"{self.where}: {message}")
+
+    def check_shape(self, shape: Sequence[int], what: str) -> None:
+        """Fail for a shape that Caffe's ``Blob::Reshape`` refuses."""
+        if any(size < 0 for size in shape) or math.prod(shape) > INT_MAX:
+            self.fail(f"{what} has the shape {list(shape)}; expected no negative sizes, and at most {INT_MAX} values")
 
     def axis(self, axis: int, shape: Shape, field: str = "axis") -> int:
         """A non-negative axis from one that may count from the end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from caffe_compat import glog
@@ -9,20 +10,30 @@ from caffe_compat.errors import CaffeError
 
 
 def filter_net(net: Any, state: Any) -> Any:
-    """A copy of the NetParameter ``net`` with the layers that belong to the NetState ``state``.
+    """A copy of the NetParameter ``net`` with the layers that belong to the NetState ``state``."""
+    return keep_layers(net, included(net, state))
 
-    Raises CaffeError for a layer with rules of both kinds.
+
+def included(net: Any, state: Any, places: Sequence[str] = ()) -> list[int]:
+    """Which layers of the NetParameter ``net`` belong to the NetState ``state``, by index.
+
+    Raises CaffeError for a layer with rules of both kinds; it begins with the layer's one of ``places``.
     """
+    return [i for i, layer in enumerate(net.layer) if _included(layer, state, places[i] if places else "")]
+
+
+def keep_layers(net: Any, indices: Sequence[int]) -> Any:
+    """A copy of the NetParameter ``net`` with these layers only."""
     kept = type(net)()
     kept.CopyFrom(net)
-    for index in reversed([i for i, layer in enumerate(net.layer) if not _included(layer, state)]):
-        del kept.layer[index]
+    del kept.layer[:]
+    kept.layer.extend(net.layer[i] for i in indices)
     return kept
 
 
-def _included(layer: Any, state: Any) -> bool:
+def _included(layer: Any, state: Any, place: str) -> bool:
     if layer.include and layer.exclude:
-        raise CaffeError(f'layer "{layer.name}": specify either include rules or exclude rules; not both')
+        raise CaffeError(f"{place}layer {layer.name!r}: specify either include rules or exclude rules; not both")
     if layer.include:
         return any(state_meets_rule(state, rule, layer.name) for rule in layer.include)
     return not any(state_meets_rule(state, rule, layer.name) for rule in layer.exclude)

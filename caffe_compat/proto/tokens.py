@@ -97,12 +97,12 @@ def unquote(literal: str) -> bytes:
     return bytes(out + body[last:].encode("utf-8", "surrogateescape"))
 
 
-def layer_lines(text: str) -> dict[str, int]:
-    """Line (from 1) on which each layer begins, by layer name; the first, where layers of several phases share a name.
+def layer_lines(text: str) -> dict[str, list[int]]:
+    """Lines (from 1) on which layers begin, by layer name, which layers of several phases share.
 
     ``text`` must have been parsed without an error.
     """
-    lines: dict[str, int] = {}
+    lines: dict[str, list[int]] = {}
     path: list[str] = []  # names of the messages that are open
     field, value, start = "", b"", 0
     for token in tokenize(text):
@@ -110,7 +110,7 @@ def layer_lines(text: str) -> dict[str, int]:
             value += unquote(token.text)  # neighbours join
             continue
         if value and field == "name" and path in (["layer"], ["layers"], ["layers", "layer"]):
-            lines.setdefault(value.decode("utf-8", "replace"), position(text, start)[0])
+            lines.setdefault(value.decode("utf-8", "replace"), []).append(position(text, start)[0])
         value = b""
         if token.kind == IDENTIFIER:
             field = token.text

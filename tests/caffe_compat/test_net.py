@@ -220,6 +220,27 @@ def test_errors_name_file_and_line(tmp_path: Path) -> None:
     assert str(error.value) == f"{path}:3: layer 'ip': num_output: 0, expected at least 1"
 
 
+def test_of_layers_that_share_a_name_the_one_in_the_net_is_meant(tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text(
+        """layer { name: "data" type: "Input" top: "x" include { phase: TRAIN } }
+        layer { name: "data" type: "Input" top: "x" include { phase: TEST } input_param { shape { dim: -1 } } }
+        layer { name: "ip" type: "InnerProduct" bottom: "y" top: "x" }"""
+    )
+    with pytest.raises(CaffeError, match=r"net\.prototxt:3: Unknown bottom blob 'y'"):
+        Net(path, caffe_pb2.TRAIN)
+    path.write_text(path.read_text().replace('bottom: "y"', 'bottom: "x"'))
+    with pytest.raises(CaffeError, match=r"net\.prototxt:2: layer 'data': top 'x' has the shape \[-1\]; expected no"):
+        Net(path, caffe_pb2.TEST)
+
+
+def test_no_blob_is_larger_than_caffes() -> None:
+    with pytest.raises(CaffeError, match=r"^layer 'ip': parameter 0 has the shape .*; expected no negative sizes"):
+        build(ip("ip", "x", "c", outputs=2**31 // 3 + 1))
+    with pytest.raises(CaffeError, match=r"^layer 'big': top 'b' has the shape \[65536, 32768\]; expected "):
+        build('layer { name: "big" type: "Input" top: "b" input_param { shape { dim: 65536 dim: 32768 } } }')
+
+
 def test_a_label_out_of_range_is_one_clear_line() -> None:
     net = build(ip("one", "x", "c"), LOSS)
     net.blobs["label"].data[2] = 7

@@ -56,3 +56,10 @@ def test_an_unknown_bottom_names_layer_index_and_the_nearest_blob() -> None:
     with pytest.raises(CaffeError) as error:
         split('layer { name: "in" type: "Input" top: "data" } layer { name: "ip" bottom: "dta" top: "y" }')
     assert str(error.value) == "Unknown bottom blob 'dta' (layer 'ip', bottom index 0); did you mean 'data'?"
+
+
+def test_a_cycle_is_told_as_one() -> None:
+    with pytest.raises(CaffeError, match=r"'y' \(layer 'a', bottom index 0\); layer 'b', which makes it, comes later$"):
+        split('layer { name: "a" bottom: "y" top: "x" } layer { name: "b" bottom: "x" top: "y" }')
+    with pytest.raises(CaffeError, match=r"'x' \(layer 'a', bottom index 0\); it is the layer's own top$"):
+        split('layer { name: "a" bottom: "x" top: "x" }')

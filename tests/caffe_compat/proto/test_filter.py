@@ -67,5 +67,5 @@ def test_rules_of_one_kind_are_alternatives() -> None:
 
 def test_rules_of_both_kinds_are_refused() -> None:
     net = text.parse("layer { name: 'x' include { } exclude { } }", caffe_pb2.NetParameter)
-    with pytest.raises(CaffeError, match=r'^layer "x": specify either include rules or exclude rules; not both$'):
+    with pytest.raises(CaffeError, match=r"^layer 'x': specify either include rules or exclude rules; not both$"):
         filter_net(net, caffe_pb2.NetState())

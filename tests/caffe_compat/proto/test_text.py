@@ -221,7 +221,7 @@ def test_layer_lines() -> None:
         layers { layer { name: 'v0' type: 'conv' } bottom: 'x' }
         layers < name: 'v' '1' > layer { name: 'b' }
     """
-    assert text.layer_lines(source) == {"a": 3, "b": 4, "v0": 7, "v1": 8}
+    assert text.layer_lines(source) == {"a": [3], "b": [4, 8], "v0": [7], "v1": [8]}
 
 
 @pytest.mark.parametrize("path", PROTOTXTS, ids=lambda path: path.name)
