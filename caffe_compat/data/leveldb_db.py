@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from caffe_compat.data.db import Database, Writer
 from caffe_compat.data.picture import Buffer
@@ -39,7 +39,7 @@ class LevelDb(Database):
     def __init__(self, path: str) -> None:
         super().__init__(path)
         plyvel = _plyvel()
-        links = tempfile.mkdtemp(prefix="leveldb-")
+        self._links = links = tempfile.mkdtemp(prefix="leveldb-")
         self._remove = weakref.finalize(self, _remove, links, os.getpid())
         for file in Path(path).resolve().iterdir():
             if file.name == "CURRENT" or file.name.startswith("MANIFEST"):
@@ -50,7 +50,7 @@ class LevelDb(Database):
             self._db = plyvel.DB(links, create_if_missing=False, paranoid_checks=True, **OPTIONS)
         except (plyvel.Error, OSError) as error:
             self._remove()
-            raise CaffeError(f"{path}: not a readable LevelDB: {str(error).replace(links, path)}") from None
+            raise CaffeError(f"{path}: not a readable LevelDB: {_reason(error, links, path)}") from None
         self._length: int | None = None
 
     def __len__(self) -> int:
@@ -63,7 +63,7 @@ class LevelDb(Database):
         try:
             yield from islice(self._db.iterator(verify_checksums=True, fill_cache=False), skip, None)
         except plyvel.Error as error:
-            raise CaffeError(f"{self.path}: damaged LevelDB: {error}") from None
+            raise CaffeError(f"{self.path}: damaged LevelDB: {_reason(error, self._links, self.path)}") from None
 
     def close(self) -> None:
         self._db.close()
@@ -74,14 +74,20 @@ class LevelDbWriter(Writer):
     """Writes batches, synced when the database is closed."""
 
     def _open(self) -> None:
-        self._db = _plyvel().DB(str(self.folder), create_if_missing=True, error_if_exists=True, **OPTIONS)
+        self._db = self._opened(create_if_missing=True, error_if_exists=True)
 
     def close(self) -> None:
         """As ``Writer.close``. LevelDB moves its journal to a table when it is opened next, so do that once here."""
         self._flush()
         self._db.close()
-        self._db = _plyvel().DB(str(self.folder), create_if_missing=False, **OPTIONS)
+        self._db = self._opened(create_if_missing=False)
         super().close()
+
+    def _opened(self, **options: bool) -> Any:
+        try:
+            return _plyvel().DB(str(self.folder), **options, **OPTIONS)
+        except (_plyvel().Error, OSError) as error:
+            self._fail(error)
 
     def _commit(self, records: list[tuple[bytes, Buffer]]) -> None:
         try:
@@ -89,10 +95,19 @@ class LevelDbWriter(Writer):
                 for key, record in records:
                     batch.put(key, record)
         except (_plyvel().Error, OSError) as error:
-            raise CaffeError(f"{self.path}: cannot write: {error}") from None
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> NoReturn:
+        raise CaffeError(f"{self.path}: cannot write: {_reason(error, str(self.folder), self.path)}") from None
 
     def _close(self) -> None:
         self._db.close()
+
+
+def _reason(error: Exception, folder: str, path: str) -> str:
+    """LevelDB's own words, which come as bytes, about files of the database instead of a folder that nobody knows."""
+    words = error.args[0] if error.args else ""
+    return (words.decode(errors="replace") if isinstance(words, bytes) else str(error)).replace(folder, path)
 
 
 def _remove(folder: str, owner: int) -> None:

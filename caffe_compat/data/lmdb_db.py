@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -132,4 +134,6 @@ class LmdbAppender:
 
 def _reason(error: Exception) -> str:
     """LMDB's own words, without the path that it puts in front."""
-    return str(error).rsplit(": ", 1)[-1]
+    words = str(error).rsplit(": ", 1)[-1]
+    # What LMDB calls a write of which only a part went through.
+    return f"{words}; is the disk full?" if words == os.strerror(errno.EIO) else words

@@ -62,14 +62,18 @@ def test_interrupted_writer_leaves_nothing(tmp_path: Path, backend: str) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_full_disk_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("backend", "reason"),
+    [("lmdb", "Input/output error; is the disk full[?]"), ("leveldb", "IO error: .*/db/.*[.]log: File too large")],
+)
+def test_full_disk_leaves_nothing(tmp_path: Path, backend: str, reason: str) -> None:
     import resource
 
     old = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, old[1]))
     try:
-        with pytest.raises(CaffeError, match="db: cannot write"):
-            fill(tmp_path / "db", "lmdb", 1000, size=5000)
+        with pytest.raises(CaffeError, match=f"^{tmp_path}/db: cannot write: {reason}$"):
+            fill(tmp_path / "db", backend, 1000, size=5000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
     assert list(tmp_path.iterdir()) == []
@@ -167,7 +171,7 @@ def test_damaged_leveldb_table(golden: Path, tmp_path: Path) -> None:
     content = bytearray(table.read_bytes())
     content[1000] ^= 255
     table.write_bytes(content)
-    with pytest.raises(CaffeError, match="damaged LevelDB"):
+    with pytest.raises(CaffeError, match="db: damaged LevelDB: Corruption: "):
         read(tmp_path / "db")
 
 
