@@ -43,7 +43,13 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendedGpu]:
         torch.set_rng_state(generator)  # of what is recorded nothing has run yet
         if gpu.waits.total() > waits:
             raise RuntimeError(f"operation not permitted when stream is capturing: {gpu.waits}")
-        return replay, result
+
+        def launch() -> None:
+            waits = gpu.waits.copy()
+            replay()
+            gpu.waits = waits  # the tape makes its new tensors on the host
+
+        return launch, result
 
     monkeypatch.setattr("caffe_compat.solver.solver.RecordedPass", lambda net: RecordedPass(net, record))
     with gpu:
