@@ -57,7 +57,7 @@ class _Memory:
     def set(self, new: Tensor) -> None:
         """Take a new value; an array that a user holds goes on showing the current one."""
         old = self.value
-        if self.exposed and old is not None and old.shape == new.shape:
+        if self.exposed and old is not None and old.shape == new.shape and old.dtype == new.dtype:
             old.copy_(new)
             self.host = None
         else:

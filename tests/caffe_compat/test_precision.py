@@ -122,6 +122,16 @@ def test_arrays_of_bfloat16_blobs_can_be_written_to() -> None:
     assert np.allclose(net.params["conv"][1].diff, 4 * 7 * 7, rtol=1e-2)
 
 
+def test_who_looks_at_blobs_before_the_first_pass_changes_nothing() -> None:
+    nets = [build("bf16"), build("bf16")]
+    assert all(blob.data.shape == blob.diff.shape for blob in nets[1].blobs.values())
+    for net in nets:
+        rng.set_random_seed(2)
+        net.forward_backward()
+    for one, other in zip(nets[0].blobs.values(), nets[1].blobs.values(), strict=True):
+        assert one.tensor.dtype == other.tensor.dtype and torch.equal(one.tensor, other.tensor)
+
+
 def test_torchs_way_through_a_bf16_net() -> None:
     net = build("bf16")
     rng.set_random_seed(2)
