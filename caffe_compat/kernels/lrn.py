@@ -8,6 +8,7 @@ import triton.language as tl
 from torch import Tensor
 
 BLOCK = 512  # elements for a program
+ROOTS_OF = 0.75  # CaffeNet's exponent, whose power is taken by roots: a third of the instructions
 
 
 def forward(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
@@ -21,9 +22,9 @@ def forward(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor
     """
     top = torch.empty_like(x)
     if x.numel():
-        grid = (triton.cdiv(x.numel(), BLOCK),)
+        grid, shape = (triton.cdiv(x.numel(), BLOCK),), (x.shape[1], _step(x), size // 2)
         with torch.cuda.device_of(x):
-            _forward[grid](x, top, x.numel(), alpha / size, k, -beta, x.shape[1], _step(x), size // 2, BLOCK)
+            _forward[grid](x, top, x.numel(), alpha / size, k, -beta, *shape, beta == ROOTS_OF, BLOCK)
     return top
 
 
@@ -35,10 +36,10 @@ def backward(x: Tensor, diff: Tensor, size: int, alpha: float, beta: float, k: f
     diff = diff.contiguous(memory_format=_format(x))
     bottom = torch.empty_like(x)
     if x.numel():
-        grid, factor = (triton.cdiv(x.numel(), BLOCK),), -2 * alpha * beta / size
-        numbers = (x.numel(), alpha / size, k, -beta, factor)
+        grid, shape = (triton.cdiv(x.numel(), BLOCK),), (x.shape[1], _step(x), size // 2)
+        numbers = (x.numel(), alpha / size, k, -beta, -2 * alpha * beta / size)
         with torch.cuda.device_of(x):
-            _backward[grid](x, diff, bottom, *numbers, x.shape[1], _step(x), size // 2, BLOCK)
+            _backward[grid](x, diff, bottom, *numbers, *shape, beta == ROOTS_OF, BLOCK)
     return bottom
 
 
@@ -62,6 +63,7 @@ def _forward(
     CHANNELS: tl.constexpr,
     STEP: tl.constexpr,
     HALF: tl.constexpr,
+    ROOTS: tl.constexpr,
     BLOCK: tl.constexpr,
 ) -> None:
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -72,7 +74,8 @@ def _forward(
         below = tl.load(x_ptr + at - d * STEP, (at < count) & (channel >= d), 0.0).to(tl.float32)
         above = tl.load(x_ptr + at + d * STEP, (at < count) & (channel < CHANNELS - d), 0.0).to(tl.float32)
         total += below * below + above * above
-    top = x * tl.exp2(tl.log2(k + share * total) * power)
+    raised, _ = _powers(k + share * total, power, ROOTS)
+    top = x * raised
     tl.store(top_ptr + at, top.to(top_ptr.dtype.element_ty), at < count)
 
 
@@ -89,14 +92,18 @@ def _backward(
     CHANNELS: tl.constexpr,
     STEP: tl.constexpr,
     HALF: tl.constexpr,
+    ROOTS: tl.constexpr,
     BLOCK: tl.constexpr,
 ) -> None:
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     channel = at // STEP % CHANNELS
     xs = ()  # of all channels that the scales around need
+    squares = ()
     for d in tl.static_range(-2 * HALF, 2 * HALF + 1):
         there = (at < count) & (channel >= -d) & (channel < CHANNELS - d)
-        xs += (tl.load(x_ptr + at + d * STEP, there, 0.0).to(tl.float32),)  # type: ignore[assignment]
+        x = tl.load(x_ptr + at + d * STEP, there, 0.0).to(tl.float32)
+        xs += (x,)  # type: ignore[assignment]
+        squares += (x * x,)  # type: ignore[assignment]
     spread = tl.zeros([BLOCK], tl.float32)
     own = tl.zeros([BLOCK], tl.float32)
     for d in tl.static_range(-HALF, HALF + 1):
@@ -104,12 +111,21 @@ def _backward(
         diff = tl.load(diff_ptr + at + d * STEP, there, 0.0).to(tl.float32)
         total = tl.zeros([BLOCK], tl.float32)
         for e in tl.static_range(-HALF, HALF + 1):
-            total += xs[2 * HALF + d + e] * xs[2 * HALF + d + e]
-        scale = k + share * total
-        scaled = diff * tl.exp2(tl.log2(scale) * power)
+            total += squares[2 * HALF + d + e]
+        raised, inverse = _powers(k + share * total, power, ROOTS)
+        scaled = diff * raised
         if d == 0:
             own = scaled
         # Beyond the ends the diff is 0, but with k = 0 the scale may be, too.
-        spread += tl.where(there, scaled * xs[2 * HALF + d] / scale, 0.0)
+        spread += tl.where(there, scaled * xs[2 * HALF + d] * inverse, 0.0)
     bottom = own + factor * xs[2 * HALF] * spread
     tl.store(bottom_ptr + at, bottom.to(bottom_ptr.dtype.element_ty), at < count)
+
+
+@triton.jit
+def _powers(scale: tl.tensor, power: tl.tensor, ROOTS: tl.constexpr) -> tuple[tl.tensor, tl.tensor]:
+    """scale^power and 1 / scale."""
+    if ROOTS:
+        root = tl.rsqrt(scale)
+        return root * tl.sqrt(root), root * root
+    return tl.exp2(tl.log2(scale) * power), 1 / scale

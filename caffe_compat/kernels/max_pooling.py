@@ -9,7 +9,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-BLOCK = 512  # elements for a program
+BLOCK = 1024  # elements for a program
 NONE: tl.constexpr = tl.constexpr(255)  # the winner of a window that lies wholly outside
 LOWEST: tl.constexpr = tl.constexpr(-3.4028234663852886e38)  # -FLT_MAX, which such a window gives
 Pair = tuple[int, int]
@@ -74,15 +74,16 @@ def _forward(
     pixel = at // step
     plane = pixel // (ROWS * COLUMNS)  # with the channels last: the image
     top_y, top_x = pixel // COLUMNS % ROWS * STRIDE_H - PAD_H, pixel % COLUMNS * STRIDE_W - PAD_W
+    corner = ((plane * HEIGHT + top_y) * WIDTH + top_x) * step + at % step
     best = tl.full([BLOCK], float("-inf"), tl.float32)
     winner = tl.full([BLOCK], NONE, tl.int32)
     for i in tl.static_range(KERNEL_H):
         for j in tl.static_range(KERNEL_W):
-            y, x = top_y + i, top_x + j
-            there = (at < count) & (y >= 0) & (y < HEIGHT) & (x >= 0) & (x < WIDTH)
-            place = ((plane * HEIGHT + y) * WIDTH + x) * step + at % step
-            value = tl.load(x_ptr + place, there, float("-inf")).to(tl.float32)
-            wins = there & ((value > best) | (winner == NONE) | (value != value))
+            there = (at < count) & (top_y + i < HEIGHT) & (top_x + j < WIDTH)
+            if PAD_H or PAD_W:
+                there &= (top_y + i >= 0) & (top_x + j >= 0)
+            value = tl.load(x_ptr + corner + (i * WIDTH + j) * step, there, float("-inf")).to(tl.float32)
+            wins = (value > best) | (value != value) | (there & (winner == NONE))
             best = tl.where(wins, value, best)
             winner = tl.where(wins, i * KERNEL_W + j, winner)
     best = tl.where(winner == NONE, LOWEST, best)
@@ -115,17 +116,18 @@ def _backward(
     pixel = at // step
     plane = pixel // (HEIGHT * WIDTH)
     y, x = pixel // WIDTH % HEIGHT + PAD_H, pixel % WIDTH + PAD_W
+    # The last window that a pixel may lie in, and where there; those before it begin a stride earlier each.
+    row, column, i, j = y // STRIDE_H, x // STRIDE_W, y % STRIDE_H, x % STRIDE_W
+    last = ((plane * ROWS + row) * COLUMNS + column) * step + at % step
     total = tl.zeros([BLOCK], tl.float32)
-    # The windows that a pixel lies in, in their order.
     HIGH: tl.constexpr = (KERNEL_H - 1) // STRIDE_H
     WIDE: tl.constexpr = (KERNEL_W - 1) // STRIDE_W
-    for a in tl.static_range(HIGH + 1):
-        for b in tl.static_range(WIDE + 1):
-            row, column = y // STRIDE_H - (HIGH - a), x // STRIDE_W - (WIDE - b)
-            i, j = y - row * STRIDE_H, x - column * STRIDE_W
-            there = (at < count) & (row >= 0) & (row < ROWS) & (column >= 0) & (column < COLUMNS)
-            there &= (i < KERNEL_H) & (j < KERNEL_W)
-            place = ((plane * ROWS + row) * COLUMNS + column) * step + at % step
+    for a in tl.static_range(HIGH, -1, -1):
+        for b in tl.static_range(WIDE, -1, -1):
+            there = (at < count) & (row >= a) & (row < ROWS + a) & (column >= b) & (column < COLUMNS + b)
+            there &= (i < KERNEL_H - a * STRIDE_H) & (j < KERNEL_W - b * STRIDE_W)
+            place = last - (a * COLUMNS + b) * step
             winner = tl.load(winners_ptr + place, there, NONE).to(tl.int32)
-            total += tl.load(diff_ptr + place, there & (winner == i * KERNEL_W + j), 0.0).to(tl.float32)
+            own = (i + a * STRIDE_H) * KERNEL_W + j + b * STRIDE_W
+            total += tl.load(diff_ptr + place, there & (winner == own), 0.0).to(tl.float32)
     tl.store(bottom_ptr + at, total.to(bottom_ptr.dtype.element_ty), at < count)

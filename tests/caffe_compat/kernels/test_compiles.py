@@ -29,11 +29,11 @@ driver.set_active(Nowhere())
 run, JITFunction.run = JITFunction.run, compile_only
 from caffe_compat.kernels import lrn, max_pooling, transform
 
-for channels, side, layout, dtype in ((1, 1, torch.contiguous_format, torch.float32),
-                                      (3, 27, torch.contiguous_format, torch.float32),
-                                      (3, 27, torch.channels_last, torch.bfloat16)):
+for channels, side, beta, layout, dtype in ((1, 1, 0.75, torch.contiguous_format, torch.float32),
+                                            (3, 27, 0.5, torch.contiguous_format, torch.float32),
+                                            (3, 27, 0.75, torch.channels_last, torch.bfloat16)):
     x = torch.ones(2, channels, side, side, dtype=dtype).contiguous(memory_format=layout)
-    lrn.backward(x, lrn.forward(x, 5, 1e-4, 0.75, 1.0), 5, 1e-4, 0.75, 1.0)
+    lrn.backward(x, lrn.forward(x, 5, 1e-4, beta, 1.0), 5, 1e-4, beta, 1.0)
     top, winners = max_pooling.forward(x, (side // 2, side // 2), (3, 3), (2, 2), (0, 0))
     max_pooling.backward(x, top, winners, (3, 3), (2, 2), (0, 0))
     places = torch.zeros(2, 3, dtype=torch.int32)

@@ -32,9 +32,8 @@ def test_finish(mean: str, scale: float, stored: type, layout: str, device: torc
     images = random.integers(0, 256, (5, 3, 11, 13)).astype(stored)
     places = [Placement(bool(i % 2), int(i), int(6 - i)) for i in range(5)]
     cuts, want = np.empty((5, 3, 7, 7), stored), np.empty((5, 3, 7, 7), np.float32)
-    for image, place, cut, out in zip(images, places, cuts, want):
-        transformer.cut(image, place, cut)
-        transformer.apply(image, place, out)
+    transformer.cut(images, places, cuts)
+    transformer.apply(images, places, want)
     on_device = torch.from_numpy(cuts).to(device)
     out = torch.empty(cuts.shape, device=device).contiguous(memory_format=FORMATS[layout])
     assert torch.equal(transformer._finish_in_kernel(on_device, places, out).cpu(), torch.from_numpy(want))
