@@ -83,14 +83,17 @@ class BatchReader(ABC):
 
     def _in_parallel(self, work: Callable[..., Result], *arguments: Any) -> list[Result]:
         """``map`` over the threads."""
-        return results(self._start(work, *arguments))
+        return results(self._start(lambda *piece: list(map(work, *piece)), *arguments))
 
-    def _start(self, work: Callable[..., Result], *arguments: Any) -> list[Future[list[Result]]]:
-        """Begin a ``map`` over the threads, in few large pieces, since handing over costs as much as an image."""
+    def _start(self, work: Callable[..., list[Result]], *arguments: Any) -> list[Future[list[Result]]]:
+        """Begin to do work in the threads, in few large pieces, since handing over costs as much as an image.
+
+        ``work`` gets a piece of each of the arguments, which are sequences of one length.
+        """
         count = len(arguments[0])
         step = -(-count // WORKERS)
         pieces = [[column[i : i + step] for column in arguments] for i in range(0, count, step)]
-        return [self._pool.submit(lambda piece: list(map(work, *piece)), piece) for piece in pieces]
+        return [self._pool.submit(work, *piece) for piece in pieces]
 
 
 def results(started: list[Future[list[Result]]]) -> list[Result]:

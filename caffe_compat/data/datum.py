@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
@@ -107,6 +108,17 @@ def copy_image(image: NDArray, out: NDArray) -> None:
         cv2.split(image.transpose(1, 2, 0), list(out))  # a decoded picture has its channels last in memory
     else:
         np.copyto(out, image)
+
+
+def copy_images(images: Sequence[NDArray], out: NDArray) -> None:
+    """``copy_image`` for each, in one call where rows are contiguous, so that threads need not take turns for each."""
+    if all(image.strides[2] == image.itemsize and image.dtype == out.dtype for image in images):
+        import cv2
+
+        cv2.vconcat([plane for image in images for plane in image], out.reshape(-1, out.shape[3]))
+    else:
+        for image, target in zip(images, out):
+            copy_image(image, target)
 
 
 def _parse_plain(record: Buffer) -> Datum:

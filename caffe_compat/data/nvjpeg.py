@@ -161,5 +161,5 @@ class NvjpegReader(Reader):
             part = image[:, at.top : at.top + shape[1], at.left : at.left + shape[2]]
             return part.flip([0, 2] if at.mirror else [0])
         cut = np.empty(shape, image.dtype)
-        self.transformer.cut(image, at, cut)
+        self.transformer.cut([image], [at], cut[None])
         return torch.from_numpy(cut).to(self.place)

@@ -20,7 +20,7 @@ from caffe_compat.data.datum import Record, parse
 from caffe_compat.data.db import Database
 from caffe_compat.data.picture import AS_STORED, Buffer
 from caffe_compat.data.small_images import parse_alike, transform_alike
-from caffe_compat.data.transform import Chance, Placement, Transformer
+from caffe_compat.data.transform import TOGETHER, Chance, Placement, Transformer
 from caffe_compat.errors import CaffeError
 
 Item = TypeVar("Item")
@@ -82,7 +82,7 @@ class ImageReader(BatchReader, Generic[Item]):
         for i, image in enumerate(left):
             if image is not None:
                 data = data.float()
-                self.transformer.cut(image, places[i], data[i].numpy())
+                self.transformer.cut([image], [places[i]], data[i : i + 1].numpy())
         return Batch(data, label, list(places), batch.state)
 
     def wait(self) -> None:
@@ -100,24 +100,32 @@ class ImageReader(BatchReader, Generic[Item]):
             return error
         on_host = self.device.type == "cpu"  # a net on a GPU says so at its first forward, perhaps right now
         if on_host:
-            data, place = self._buffers.take((len(items), *shape)), self.transformer.apply
+            data, transform = self._buffers.take((len(items), *shape)), self.transformer.apply
         else:
             data = self._memory((len(items), *shape), first[0].dtype == np.uint8)
-            place = self.transformer.cut
+            transform = self.transformer.cut
 
-        def fill(item: Item, chance: Chance, out: NDArray) -> Filled:
+        def load(item: Item) -> tuple[NDArray, int]:
             image, label = first if item is items[0] else self._load(item)
             self._check_shape(item, image.shape, shape)
-            at = self.transformer.place(chance, image.shape)
-            if image.dtype != np.uint8 and out.dtype == np.uint8:
-                return Filled(label, at, image)
-            place(image, at, out)
-            return Filled(label, at, None)
+            return image, label
+
+        def fill(items: Sequence[Item], chances: Sequence[Chance], out: NDArray) -> list[Filled]:
+            filled: list[Filled] = []
+            for i in range(0, len(items), TOGETHER):
+                images, labels = zip(*map(load, items[i : i + TOGETHER]))
+                places = [self.transformer.place(chance, image.shape) for chance, image in zip(chances[i:], images)]
+                target = out[i : i + TOGETHER]
+                narrow = out.dtype == np.uint8 and any(image.dtype != np.uint8 for image in images)
+                if not narrow:
+                    transform(images, places, target)
+                filled.extend(map(Filled, labels, places, images if narrow else [None] * len(images)))
+            return filled
 
         def fill_alike() -> list[Filled]:
             alike = self._load_alike(items)
             if alike is None:
-                return list(map(fill, items, chances, data.numpy()))
+                return fill(items, chances, data.numpy())
             images, labels = alike
             places = [self.transformer.place(chance, images.shape[1:]) for chance in chances]
             transform_alike(self.transformer, images, places, data.numpy())

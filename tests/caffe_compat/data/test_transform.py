@@ -55,13 +55,12 @@ def test_apply_and_finish(
     want = by_formula(image, at, mean, 0.0171, size)
 
     out = np.empty((3, *size), np.float32)
-    transform.apply(image, at, out)
+    transform.apply([image], [at], out[None])
     np.testing.assert_array_equal(out, want)
 
     cut = np.empty((2, 3, *size), dtype)
     other = Placement(not mirror, 0, 0)
-    transform.cut(image, at, cut[0])
-    transform.cut(image, other, cut[1])
+    transform.cut([image, image], [at, other], cut)
     finished = transform.finish(torch.from_numpy(cut), [at, other])
     assert finished.dtype == torch.float32
     np.testing.assert_array_equal(finished[0].numpy(), want)
@@ -74,8 +73,25 @@ def test_strided_image(rng: np.random.Generator) -> None:
     strided = np.ascontiguousarray(image.transpose(1, 2, 0)).transpose(2, 0, 1)
     outs = np.empty((2, 3, 5, 5), np.float32)
     for out, source in zip(outs, (image, strided)):
-        transformer(crop_size=5).apply(source, Placement(True, 1, 2), out)
+        transformer(crop_size=5).apply([source], [Placement(True, 1, 2)], out[None])
     np.testing.assert_array_equal(outs[0], outs[1])
+
+
+@pytest.mark.parametrize("mean", ["file", "none"])
+def test_images_of_all_kinds_at_once(tmp_path: Path, rng: np.random.Generator, mean: str) -> None:
+    planes = [rng.integers(0, 256, SHAPE, np.uint8) for _ in range(11)]
+    decoded = [np.ascontiguousarray(image.transpose(1, 2, 0)).transpose(2, 0, 1) for image in planes]
+    floats = [image.astype(np.float32) for image in planes]
+    kinds = zip(planes, decoded, floats)
+    values = rng.random(SHAPE, np.float32) * 255 if mean == "file" else np.zeros(SHAPE, np.float32)
+    write_mean(tmp_path / "mean", values)
+    transform = transformer(crop_size=4, mean_file=str(tmp_path / "mean") if mean == "file" else "")
+    places = [Placement(i % 3 == 0, i % 4, i % 5) for i in range(11)]
+    want = [by_formula(image, at, values, 1, (4, 4)) for image, at in zip(planes, places)]
+    for images in (planes, decoded, floats, [kind[i % 3] for i, kind in enumerate(kinds)]):
+        out = np.empty((11, 3, 4, 4), np.float32)
+        transform.apply(images, places, out)
+        np.testing.assert_array_equal(out, want)
 
 
 def test_floats_that_are_hardly_numbers(tmp_path: Path) -> None:
@@ -83,7 +99,7 @@ def test_floats_that_are_hardly_numbers(tmp_path: Path) -> None:
     mean = np.array([3e-45, 1e-39, np.inf, 1, -3e38, np.nan, 0.0] * 11, np.float32)[:72].reshape(3, 4, 6)
     write_mean(tmp_path / "mean", mean)
     out = np.empty((3, 4, 6), np.float32)
-    transformer(mean_file=str(tmp_path / "mean")).apply(image, Placement(False, 0, 0), out)
+    transformer(mean_file=str(tmp_path / "mean")).apply([image], [Placement(False, 0, 0)], out[None])
     with np.errstate(all="ignore"):
         np.testing.assert_array_equal(out, image - mean)
 

@@ -184,13 +184,14 @@ def test_two_steps_for_a_device(golden_root: Path, source: str) -> None:
         assert torch.equal(one, two)
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize("first", ["bytes", "floats"])
-def test_bytes_and_floats_in_a_batch_for_a_device(tmp_path: Path, first: str) -> None:
+def test_bytes_and_floats_in_a_batch(tmp_path: Path, first: str, device: str) -> None:
     floats = caffe_pb2.Datum(channels=1, height=2, width=2, float_data=[0.5, -1, 1e9, 3], label=7)
     data = [raw(label=6), floats, raw(label=8)] if first == "bytes" else [floats, raw(label=8)]
     with open_db(write(tmp_path / "db", data)) as db:
         reader = Reader(db, Transformer(caffe_pb2.TransformationParameter(), caffe_pb2.TRAIN), 3)
-        reader.device = torch.device("cuda")
+        reader.device = torch.device(device)
         batch = reader.read()
     assert batch.data.dtype == torch.float32
     plain, other = [0, 1, 2, 3], [0.5, -1, 1e9, 3]
