@@ -28,6 +28,21 @@ def run(command: click.Command, name: str) -> NoReturn:
         if error.errno == errno.EPIPE:  # `caffe ... | head`
             sys.exit(1)
         _fail(name, _reason(error))
+    except RuntimeError as error:
+        if (failure := _failure_of_gpu(error)) is None:
+            raise
+        _fail(name, failure)
+
+
+def _failure_of_gpu(error: RuntimeError) -> str | None:
+    """What a GPU could not do; None for other errors. Torch's types are known by name, since it may not be there."""
+    kind, message = type(error).__name__, str(error)
+    if kind == "OutOfMemoryError":
+        return f"{'. '.join(message.split('. ')[:2])}; a smaller batch_size takes less"
+    if kind != "AcceleratorError":
+        return None
+    asserted = "; a label that is none of the classes does that, which a CPU would name"
+    return message.splitlines()[0] + (asserted if "assert" in message.splitlines()[0] else "")
 
 
 def _reason(error: OSError) -> str:

@@ -100,6 +100,15 @@ def test_a_graph_is_the_pass_to_the_bit(
     assert same(as_graph, layer_by_layer)
 
 
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+@pytest.mark.parametrize("graphs", [False, True])
+def test_another_gpu_than_the_current_one(graphs: bool, images: Path, deterministic: None) -> None:
+    with precision.use("bf16"):
+        first, second = (trained(solver(torch.device("cuda", i), graphs=graphs)) for i in range(2))
+    assert torch.cuda.current_device() == 0
+    assert same([tensor.cpu() for tensor in first], [tensor.cpu() for tensor in second])
+
+
 @pytest.mark.parametrize("graphs", [False, True])
 def test_a_step_waits_for_nothing(graphs: bool, images: Path, real_gpu: torch.device) -> None:
     one = solver(real_gpu, "display: 0", graphs=graphs)
@@ -113,8 +122,8 @@ def test_a_step_waits_for_nothing(graphs: bool, images: Path, real_gpu: torch.de
 
 @pytest.mark.parametrize(("name", "tolerance"), [("tf32", 2e-2), ("bf16", 0.15)])
 def test_faster_precisions_are_near(name: str, tolerance: float, images: Path, device: torch.device) -> None:
-    if name == "tf32" and not torch.cuda.is_available():
-        pytest.skip("only a GPU has TF32")
+    if name == "tf32" and (not torch.cuda.is_available() or torch.cuda.get_device_capability(device) < (8, 0)):
+        pytest.skip("needs a GPU that has TF32")
     found = []
     for one in ("fp32", name):
         torch.cuda.manual_seed(1)

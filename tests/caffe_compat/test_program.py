@@ -1,0 +1,50 @@
+"""What the GPU could not do is one line, like a user's mistakes."""
+
+from __future__ import annotations
+
+import click
+import pytest
+import torch
+
+from caffe_compat import program
+
+OUT = (
+    "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.10 GiB of which 1.00 GiB is free."
+)
+ASSERTED = "CUDA error: device-side assert triggered\nCUDA kernel errors might be reported later"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            torch.OutOfMemoryError(OUT),
+            "CUDA out of memory. Tried to allocate 2.00 GiB; a smaller batch_size takes less",
+        ),
+        (
+            torch.AcceleratorError(ASSERTED),
+            "CUDA error: device-side assert triggered; "
+            "a label that is none of the classes does that, which a CPU would name",
+        ),
+        (torch.AcceleratorError("CUDA error: unknown error\nmore"), "CUDA error: unknown error"),
+    ],
+)
+def test_failures_of_a_gpu(error: RuntimeError, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        program.run(failing(error), "yosinski")
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == f"yosinski: {line}\n"
+
+
+def test_other_errors_are_ours() -> None:
+    with pytest.raises(RuntimeError, match="a bug"):
+        program.run(failing(RuntimeError("a bug")), "yosinski")
+
+
+def failing(error: RuntimeError) -> click.Command:
+    def command(**_: object) -> None:
+        raise error
+
+    made = click.Command("command")
+    made.main = command  # type: ignore[method-assign]
+    return made
