@@ -73,15 +73,6 @@ def gpu_mode(device: torch.device) -> Iterator[None]:
 
 
 @pytest.fixture
-def deterministic() -> Iterator[None]:
-    """As `yosinski train` has it."""
-    before = torch.backends.cudnn.deterministic
-    torch.backends.cudnn.deterministic = True
-    yield
-    torch.backends.cudnn.deterministic = before
-
-
-@pytest.fixture
 def gpu_agree(agree: Callable[..., None]) -> Callable[..., None]:
     """``agree`` with ten times the room: a GPU sums in another order, and has powers and logarithms of its own."""
 

@@ -77,7 +77,7 @@ def same(mine: list[torch.Tensor], theirs: list[torch.Tensor]) -> bool:
 
 @pytest.mark.parametrize("graphs", [False, True])
 @pytest.mark.parametrize("name", ["fp32", "bf16"])
-def test_goes_on_to_the_bit(name: str, graphs: bool, images: Path, device: torch.device, deterministic: None) -> None:
+def test_goes_on_to_the_bit(name: str, graphs: bool, images: Path, device: torch.device) -> None:
     with precision.use(name):
         whole = trained(solver(device, "snapshot: 7", graphs=graphs))
         rng.set_random_seed(99)
@@ -90,7 +90,7 @@ def test_goes_on_to_the_bit(name: str, graphs: bool, images: Path, device: torch
 @pytest.mark.parametrize("name", ["fp32", "tf32", "bf16"])
 @pytest.mark.parametrize("fields", ["", "iter_size: 2", 'type: "Nesterov"'])
 def test_a_graph_is_the_pass_to_the_bit(
-    fields: str, name: str, images: Path, device: torch.device, deterministic: None, caplog: pytest.LogCaptureFixture
+    fields: str, name: str, images: Path, device: torch.device, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     with precision.use(name):
@@ -102,7 +102,7 @@ def test_a_graph_is_the_pass_to_the_bit(
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
 @pytest.mark.parametrize("graphs", [False, True])
-def test_another_gpu_than_the_current_one(graphs: bool, images: Path, deterministic: None) -> None:
+def test_another_gpu_than_the_current_one(graphs: bool, images: Path) -> None:
     with precision.use("bf16"):
         first, second = (trained(solver(torch.device("cuda", i), graphs=graphs)) for i in range(2))
     assert torch.cuda.current_device() == 0
