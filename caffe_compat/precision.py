@@ -43,8 +43,12 @@ class Precision:
         return self.tf32 or self.bf16
 
     def prepare(self, device: torch.device) -> None:
-        """Set torch's switches, which hold for the whole process, for what a net computes next on the device."""
+        """Set torch's switches, which hold for the whole process, for what a net computes next on the device.
+
+        Some of cuDNN's algorithms add up in an order that changes from run to run; those are not for us.
+        """
         if device.type == "cuda":
+            torch.backends.cudnn.deterministic = True
             torch.backends.cudnn.allow_tf32 = self.tf32
             torch.backends.cuda.matmul.allow_tf32 = self.tf32
             torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False

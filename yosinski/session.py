@@ -85,8 +85,6 @@ class Session:
         world.meet()  # all have read what they need of the run directory, before one takes it over
         opened = training.opened(str(self.device)) if world.leads else nullcontext(training.run)
         with opened as run, ExitStack() as stack:
-            if self.device.type == "cuda":
-                torch.backends.cudnn.deterministic = True  # else no two runs are the same, let alone a resumed one
             if self.log_before is not None:
                 stack.callback(glog.detach, glog.attach(sys.stderr, before=self.log_before))
             scores = stack.enter_context(progress.listening())

@@ -155,3 +155,15 @@ def test_bf16_with_the_factors_that_a_gpu_takes(monkeypatch: pytest.MonkeyPatch)
         assert net.blobs[name].tensor.dtype == net.blobs[name].grad.dtype == torch.bfloat16
     assert net.blobs["fc2"].tensor.dtype == torch.float32
     assert all(learnable.parameter.grad.dtype == torch.float32 for learnable in net.learnable)
+
+
+def test_switches_of_a_gpu() -> None:
+    """TF32 only in the precision of that name, and cuDNN's sums in one order in all."""
+    cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = cudnn.allow_tf32, products.allow_tf32, cudnn.deterministic
+    try:
+        for name in ("tf32", "fp32", "bf16"):
+            precision.parse(name).prepare(torch.device("cuda"))
+            assert (cudnn.allow_tf32, products.allow_tf32, cudnn.deterministic) == (*[name == "tf32"] * 2, True)
+    finally:
+        cudnn.allow_tf32, products.allow_tf32, cudnn.deterministic = before

@@ -8,9 +8,7 @@ import torch
 
 from caffe_compat import program
 
-OUT = (
-    "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.10 GiB of which 1.00 GiB is free."
-)
+OUT = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.10 GiB of which 1 GiB is free."
 ASSERTED = "CUDA error: device-side assert triggered\nCUDA kernel errors might be reported later"
 
 

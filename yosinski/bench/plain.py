@@ -92,6 +92,7 @@ class PlainLoop:
     def step(self, iterations: int) -> float:
         """Train for so many iterations; the loss of the last."""
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = self.precision == "tf32"
+        torch.backends.cudnn.deterministic = False  # as torch has it, and our nets have not
         loss = torch.zeros(())
         for _ in range(iterations):
             images, labels = next(self.batches)
