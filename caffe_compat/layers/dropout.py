@@ -50,8 +50,7 @@ class Dropout(NeuronLayer):
         if x.device.type == "cpu":
             whole = torch.from_numpy(rng.main().bernoulli(world.size * x.numel(), self.keep))
             return whole.view(world.size, *x.shape)[world.rank]
-        if world.size == 1:
-            return torch.rand_like(x, dtype=torch.float32) < self.keep
+        # In the order of the blob, however x lies in memory, which depends on the precision.
         return (torch.rand(world.size, *x.shape, dtype=torch.float32, device=x.device) < self.keep)[world.rank]
 
     def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
