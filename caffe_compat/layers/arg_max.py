@@ -44,7 +44,7 @@ class ArgMax(Layer):
     def forward(self, *bottoms: Tensor) -> Tensor:
         (x,) = bottoms
         param = self.param.argmax_param
-        values = x.reshape(x.shape[0], -1) if self.along is None else x
+        values = x.unsqueeze(-1).flatten(1) if self.along is None else x
         along = 1 if self.along is None else self.along
         # Sorting the reversed values stably puts the higher of two equal ones' indices first.
         order = values.flip(along).argsort(dim=along, descending=True, stable=True).narrow(along, 0, param.top_k)

@@ -28,10 +28,10 @@ def convolve(
     kernel that is larger than the bottom a place all the same, finds zeros there.
     """
     if not size:
-        rows = x.reshape(len(x), group, -1)
+        rows = x.unflatten(1, (group, -1))
         factor = weight.reshape(group, -1, weight.shape[1]) if transposed else weight.reshape(group, -1, rows.shape[2])
         product = torch.einsum("ngi,gio->ngo" if transposed else "ngi,goi->ngo", rows, factor)
-        top = product.reshape(len(x), -1)
+        top = product.flatten(1)
     elif len(size) <= MOST_AXES:
         if not transposed:
             over = [e - n - 2 * p for n, p, e in zip(x.shape[2:], window.pad, window.extent)]

@@ -22,7 +22,7 @@ class HingeLoss(LossLayer):
         return [()]
 
     def forward(self, *bottoms: Tensor) -> Tensor:
-        x = bottoms[0].reshape(bottoms[0].shape[0], -1)
+        x = bottoms[0].unsqueeze(-1).flatten(1)
         index, _ = class_indices(self, bottoms[1].reshape(-1)[: len(x)], x.shape[1], None)
         sign = torch.ones_like(x).scatter(1, index[:, None], -1.0)
         margin = torch.relu(1 + sign * x)

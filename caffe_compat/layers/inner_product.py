@@ -59,7 +59,7 @@ class InnerProduct(Layer):
             top = top if bias is None else top.add_(bias)
         else:
             top = torch.nn.functional.linear(rows, weight, bias)
-        return top.view(*x.shape[: self.first], -1)
+        return top.view(*x.shape[: self.first], weight.shape[0])
 
     def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
         weight, *bias = graph.params(self, "weight", "bias")

@@ -118,8 +118,8 @@ def _window_sum(a: Tensor, b: Tensor, size: int) -> Tensor:
     half = size // 2
     num, channels, height, width = a.shape
     pixel = channels + half
-    line = a.new_zeros(half + num * height * width * pixel)
-    products = line[half:].view(num, height, width, pixel)[..., :channels]
+    line = a.new_zeros(half + max(1, num * height * width) * pixel)
+    products = line[half : half + num * height * width * pixel].view(num, height, width, pixel)[..., :channels]
     torch.mul(a.permute(0, 2, 3, 1), b.permute(0, 2, 3, 1), out=products)
     strides = (height * width * pixel, 1, width * pixel, pixel)
     return line.unfold(0, size, 1).sum(1).as_strided(a.shape, strides)

@@ -31,7 +31,7 @@ class MultinomialLogisticLoss(LossLayer):
         return [()]
 
     def forward(self, *bottoms: Tensor) -> Tensor:
-        prob = bottoms[0].reshape(bottoms[0].shape[0], -1)
+        prob = bottoms[0].unsqueeze(-1).flatten(1)
         index, _ = class_indices(self, bottoms[1].reshape(-1), prob.shape[1], None)
         true = prob.gather(1, index[:, None]).clamp_min(LOG_THRESHOLD)
         self.saved = (bottoms[0].shape, prob, index, true)

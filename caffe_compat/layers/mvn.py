@@ -25,7 +25,8 @@ class MVN(NeuronLayer):
     type = "MVN"
 
     def _rows(self, x: Tensor) -> Tensor:
-        return x.reshape(math.prod(x.shape[: 1 if self.param.mvn_param.across_channels else 2]), -1)
+        axes = 1 if self.param.mvn_param.across_channels else 2
+        return x.reshape(math.prod(x.shape[:axes]), math.prod(x.shape[axes:]))
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         param, rows = self.param.mvn_param, self._rows(bottoms[0])

@@ -32,13 +32,14 @@ class Reduction(Layer):
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         param, kinds = self.param.reduction_param, caffe_pb2.ReductionParameter
-        rows = bottoms[0].reshape(math.prod(bottoms[0].shape[: self.first]), -1)
+        shape = bottoms[0].shape
+        rows = bottoms[0].reshape(math.prod(shape[: self.first]), math.prod(shape[self.first :]))
         if param.operation == kinds.ASUM:
             rows = rows.abs()
         elif param.operation == kinds.SUMSQ:
             rows = rows.square()
-        coeff = param.coeff / rows.shape[1] if param.operation == kinds.MEAN else param.coeff
-        return rows.sum(1).mul(coeff).view(bottoms[0].shape[: self.first])
+        coeff = param.coeff / max(1, rows.shape[1]) if param.operation == kinds.MEAN else param.coeff
+        return rows.sum(1).mul(coeff).view(shape[: self.first])
 
     def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
         param, kinds, (x,) = self.param.reduction_param, caffe_pb2.ReductionParameter, bottoms
