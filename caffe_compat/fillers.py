@@ -35,7 +35,7 @@ def fill(filler: Any, shape: Sequence[int], fail: Fail | None = None) -> np.ndar
 
     if filler.type not in FILLERS:
         refuse(f"there is no such filler; expected one of {', '.join(sorted(FILLERS))}")
-    if 0 in shape:
+    if min(shape, default=1) < 1:
         refuse("the blob is empty")
     if filler.type == "gaussian":
         if filler.sparse < -1:

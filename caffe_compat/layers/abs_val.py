@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from caffe_compat.layers.base import NeuronLayer
+from caffe_compat.layers.base import NeuronLayer, Shape
+from caffe_compat.layers.in_place import refuse_in_place
 from caffe_compat.layers.registry import register
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ class AbsVal(NeuronLayer):
     """top = |bottom|; the gradient at 0 is 0."""
 
     type = "AbsVal"
+
+    def setup(self, shapes: list[Shape]) -> None:
+        refuse_in_place(self)
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         return bottoms[0].abs()

@@ -26,6 +26,8 @@ class BatchReindex(Layer):
     no_split = "it chooses among all images"
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        if not shapes[0]:
+            self.fail("bottom 0 has no axes; expected one of images")
         if len(shapes[1]) != 1:
             self.fail(f"bottom 1 has shape {list(shapes[1])}; expected one axis of indices")
         return [(*shapes[1], *shapes[0][1:])]

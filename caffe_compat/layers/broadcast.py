@@ -36,4 +36,4 @@ def check_fit(layer: Layer, covered: Shape, first: int, shape: Shape) -> None:
 
 def spread(values: Tensor, first: int, x: Tensor) -> Tensor:
     """``values`` in a shape that broadcasts over ``x``, its axes beginning at ``first``."""
-    return values.view(*values.shape, *[1] * (x.dim() - first - values.dim()))
+    return values.view([*values.shape, *[1] * (x.dim() - first - values.dim())])

@@ -25,7 +25,7 @@ class ContrastiveLoss(LossLayer):
     def setup(self, shapes: list[Shape]) -> None:
         a, b, y = shapes
         flat = all(size == 1 for shape in (a, b) for size in shape[2:])
-        if a[:2] != b[:2] or not flat or y[:1] != a[:1] or any(size != 1 for size in y[1:]):
+        if not a or a[:2] != b[:2] or not flat or y[:1] != a[:1] or any(size != 1 for size in y[1:]):
             self.fail(f"expected bottoms (num, channels) twice and (num); got {list(a)}, {list(b)}, {list(y)}")
 
     def forward(self, *bottoms: Tensor) -> Tensor:

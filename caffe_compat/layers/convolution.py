@@ -58,11 +58,14 @@ class Convolution(Layer):
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         if len(shapes) != max(1, len(self.param.top)):
             self.fail(f"{len(shapes)} bottoms and {len(self.param.top)} tops; expected as many of one as of the other")
+        axes = self.channel_axis + 1 + len(self.window.kernel)
         for shape in shapes:
-            if shape[self.channel_axis] != self.channels:
-                self.fail(f"bottom has {shape[self.channel_axis]} channels; expected {self.channels}")
             if shape != shapes[0]:
                 self.fail(f"all bottoms must have the same shape; got {list(shapes[0])} and {list(shape)}")
+            if len(shape) != axes:
+                self.fail(f"bottom of shape {list(shape)}; expected {axes} axes, as when the layer was made")
+            if shape[self.channel_axis] != self.channels:
+                self.fail(f"bottom has {shape[self.channel_axis]} channels; expected {self.channels}")
         size = self._size(shapes[0][self.channel_axis + 1 :])
         if min(size, default=1) < 1:
             self.fail(f"kernel {list(self.window.extent)} is larger than the padded bottom {list(shapes[0])}")

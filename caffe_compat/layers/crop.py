@@ -32,7 +32,9 @@ class Crop(Layer):
             self.fail(f"offset has {len(param.offset)} values; expected 1 or {cropped}, one for each axis cropped")
         offsets = list(param.offset) or [0]
         self.offsets = [0] * first + (offsets * cropped if len(offsets) == 1 else offsets)
-        result = (*shape[:first], *reference[first:])
+        if len(reference) < len(shape):
+            self.fail(f"bottom 1 of shape {list(reference)} has fewer axes than bottom 0 of shape {list(shape)}")
+        result = (*shape[:first], *reference[first : len(shape)])
         for axis, (size, offset, have) in enumerate(zip(result, self.offsets, shape)):
             if size + offset > have:
                 self.fail(

@@ -20,7 +20,7 @@ class EuclideanLoss(LossLayer):
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         a, b = shapes
-        if a[:1] != b[:1] or math.prod(a) != math.prod(b):
+        if not a or a[:1] != b[:1] or math.prod(a) != math.prod(b):
             self.fail(f"Inputs must have the same dimension; bottoms have the shapes {list(a)} and {list(b)}")
         return [()]
 

@@ -33,11 +33,11 @@ class Filter(Layer):
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         """How many images remain is known in forward only; until then all of them."""
         *bottoms, selector = shapes
-        if any(size != 1 for size in selector[1:]):
+        if not selector or any(size != 1 for size in selector[1:]):
             self.fail(f"the selector has shape {list(selector)}; expected one value for each image")
         for i, shape in enumerate(bottoms):
-            if shape[0] != selector[0]:
-                self.fail(f"bottom {i} has {shape[0]} images, the selector {selector[0]}")
+            if shape[:1] != selector[:1]:
+                self.fail(f"bottom {i} has the shape {list(shape)}; the selector is for {selector[0]} images")
         return bottoms
 
     def forward(self, *bottoms: Tensor) -> tuple[Tensor, ...]:

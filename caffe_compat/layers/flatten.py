@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from caffe_compat.layers.base import Layer, Shape
+from caffe_compat.layers.in_place import refuse_in_place
 from caffe_compat.layers.registry import register
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ class Flatten(Layer):
 
     type = "Flatten"
     follows_dtype = True
+
+    def setup(self, shapes: list[Shape]) -> None:
+        refuse_in_place(self)
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         param, shape = self.param.flatten_param, shapes[0]

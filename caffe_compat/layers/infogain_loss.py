@@ -34,6 +34,8 @@ class InfogainLoss(LossLayer):
         net_log.creating(self.name)  # Caffe's contains a Softmax
         param, loss = self.param.infogain_loss_param, self.param.loss_param
         self.along = self.axis(param.axis, shapes[0])
+        if loss.HasField("normalize"):
+            self.fail('loss_param.normalize: InfogainLoss knows "normalization" only')
         self.ignore: int | None = loss.ignore_label if loss.HasField("ignore_label") else None
         self.recordable = self.ignore is None  # else the divisor is fetched
         self.matrix: Tensor | None = None

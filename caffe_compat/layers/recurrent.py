@@ -38,6 +38,10 @@ class Recurrent(Layer):
 
     def setup(self, shapes: list[Shape]) -> None:
         param = self.param.recurrent_param
+        if len(shapes[0]) < 2 or len(shapes[1]) != 2:
+            self.fail(
+                f"x has the shape {list(shapes[0])}, cont {list(shapes[1])}; expected time and batch first, in both"
+            )
         exposed = self.num_states if param.expose_hidden else 0
         extra = len(shapes) - 2 - exposed
         if extra not in (0, 1) or len(self.param.top) != 1 + exposed:
@@ -68,7 +72,7 @@ class Recurrent(Layer):
         n, (time, batch) = self.param.recurrent_param.num_output, shapes[0][:2]
         if shapes[1] != (time, batch):
             self.fail(f"cont has shape {list(shapes[1])}; expected {[time, batch]}, the first axes of x")
-        if self.static and shapes[2][0] != batch:
+        if self.static and shapes[2][:1] != (batch,):
             self.fail(f"the static input has shape {list(shapes[2])}; expected a batch of {batch} first")
         if self.param.recurrent_param.expose_hidden:
             for shape in shapes[-self.num_states :]:

@@ -65,8 +65,8 @@ IMAGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 FIELD = {"BatchNorm": "batch_norm", "InnerProduct": "inner_product", "Im2col": "convolution", "PReLU": "prelu"}
 FIELD["Deconvolution"] = "convolution"
-IN_PLACE = {"AbsVal", "BNLL", "Dropout", "ELU", "Exp", "Power", "ReLU", "Scale", "Bias", "Sigmoid", "TanH"}
-IN_PLACE |= {"BatchNorm", "PReLU"}
+# Those whose gradient in place is the same: Caffe's backward reads nothing but the top, the bottom's sign, or a copy.
+IN_PLACE = {"BatchNorm", "Bias", "Dropout", "ELU", "Exp", "PReLU", "ReLU", "Scale", "Sigmoid", "TanH"}
 GROWS = {"Deconvolution", "Im2col"}
 LEARNS = {"Convolution": 2, "Deconvolution": 2, "InnerProduct": 2, "Scale": 1, "Bias": 1, "PReLU": 1}
 RULES = [[], [{"phase": 0}, {"phase": 1}], [{"min_level": 0}], [{"not_stage": ["never"]}]]  # met in every state
@@ -144,7 +144,14 @@ def layers(draw: Draw, name: str, shapes: dict[str, Shape], read: set[str], v1: 
         layer.param.extend(caffe_pb2.ParamSpec(**spec) for spec in specs)
         if specs and draw(flag):
             layer.param[0].name = f"{name}_w"
-    if kind in IN_PLACE and blob not in read and blob != "data" and draw(st.sampled_from([True, True, False])):
+    keeps_sign = min(fields.get("negative_slope", 0), fields.get("alpha", 0)) >= 0
+    if (
+        kind in IN_PLACE
+        and keeps_sign
+        and blob not in read
+        and blob != "data"
+        and draw(st.sampled_from([True, True, False]))
+    ):
         layer.top[0] = blob
     return layer
 

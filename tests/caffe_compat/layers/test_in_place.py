@@ -20,6 +20,7 @@ CASES = {
     "Clip": ("clip_param { min: 0.5 max: 2 }", X.clip(0.5, 2), np.ones(4)),
     "Power": ("power_param { power: 2 scale: 3 }", (3 * X) ** 2, 2 * 3 * 3 * (3 * X) ** 2),
     "ReLU": ("relu_param { negative_slope: -1 }", abs(X - 1), [1, 1, 1, 1]),  # |x|, positive everywhere
+    "ELU": ("elu_param { alpha: -1 }", np.where(X > 1, X - 1, 1 - np.exp(X - 1)), [1, 1, 1, 1]),
     # Those that read their top need no more than that.
     "Exp": ("", np.exp(X), np.exp(X)),
     "TanH": ("", np.tanh(X), 1 - np.tanh(X) ** 2),
@@ -29,7 +30,7 @@ CASES = {
 @pytest.mark.parametrize("kind", CASES)
 def test_slope_at_the_top(kind: str) -> None:
     fields, top, slope = CASES[kind]
-    shift = "shift: -1" if kind == "ReLU" else ""
+    shift = "shift: -1" if kind in ("ReLU", "ELU") else ""
     definition = f"""
     force_backward: true
     layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ dim: 4 }} }} }}

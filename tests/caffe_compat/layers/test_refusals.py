@@ -25,6 +25,18 @@ CASES = {
     "two_labels": ("MultinomialLogisticLoss", "", [(5, 3), (5, 2)], "one label for each of 5 images"),
     "softmax_labels": ("SoftmaxWithLoss", "softmax_param { axis: 0 }", [(6, 3), (3,)], "the same first dimension"),
     "sigmoid_labels": ("SigmoidCrossEntropyLoss", "", [(6, 3), (3, 6)], "the same first dimension"),
+    "infogain_normalize": ("InfogainLoss", "loss_param { normalize: true }", [(2, 3), (2,), (3, 3)], "normalize"),
+    "other_axes": (
+        "Convolution",
+        "convolution_param { num_output: 1 kernel_size: 1 }",
+        [(1, 2, 2), (1,)],
+        "same shape",
+    ),
+    "lstm": ("LSTM", "recurrent_param { num_output: 2 }", [(4,), (4,)], "x has the shape"),
+    "crop": ("Crop", "crop_param { axis: 1 }", [(2, 3, 4), (2, 3)], "bottom 1 .* has fewer axes"),
+    "scalar_images": ("BatchReindex", "", [(), (2,)], "bottom 0 has no axes"),
+    "scalar_selector": ("Filter", "", [(2,), ()], "the selector has shape"),
+    "scalar_losses": ("EuclideanLoss", "", [(), ()], "the same dimension"),
     "hinge_labels": ("HingeLoss", "", [(5, 3), (4,)], "the same first dimension"),
 }
 
@@ -34,5 +46,12 @@ def test_refused(case: str) -> None:
     kind, fields, shapes, words = CASES[case]
     bottoms = {f"x{i}": np.ones(shape) for i, shape in enumerate(shapes)}
     names = " ".join(f'bottom: "{name}"' for name in bottoms)
+    tops = 'top: "y" top: "z"' if case == "other_axes" else 'top: "y"'
     with pytest.raises(CaffeError, match=f"layer 'L': .*{words}"):
-        one_layer(f'type: "{kind}" {names} top: "y" {fields}', force=False, **bottoms)
+        one_layer(f'type: "{kind}" {names} {tops} {fields}', force=False, **bottoms)
+
+
+@pytest.mark.parametrize("kind", ["AbsVal", "Flatten", "Reshape"])
+def test_refused_in_place(kind: str) -> None:
+    with pytest.raises(CaffeError, match=f"layer 'L': {kind} Layer does not allow in-place computation"):
+        one_layer(f'type: "{kind}" bottom: "x" top: "x"', x=[[1, 2]])
