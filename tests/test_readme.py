@@ -78,6 +78,13 @@ def test_every_command_is_in_the_table() -> None:
         assert re.search(rf"`{name}\b", table), name
 
 
-def test_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name
+)
+def test_what_pages_name_is_there(page: Path) -> None:
+    """Links lead somewhere, and so do paths in backquotes that begin at the root."""
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+    for path in re.findall(r"`((?:caffe_compat|yosinski|tests|tools|docs|prototxt)/[\w./]*)`", text):
+        assert (ROOT / path).exists(), path
