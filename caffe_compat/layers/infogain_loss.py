@@ -62,7 +62,9 @@ class InfogainLoss(LossLayer):
     def forward(self, *bottoms: Tensor) -> Tensor | tuple[Tensor, ...]:
         scores, labels = bottoms[:2]
         classes = scores.shape[self.along]
-        matrix = (bottoms[2] if len(bottoms) > 2 else self.matrix.to(scores)).reshape(classes, classes)  # type: ignore[union-attr]
+        if self.matrix is not None:
+            self.matrix = self.matrix.to(scores)  # once, since a copy would have to wait for the device
+        matrix = (bottoms[2] if self.matrix is None else self.matrix).reshape(classes, classes)
         prob = torch.softmax(scores, self.along)
         index, valid = class_indices(self, labels, classes, self.ignore)
         rows = matrix[index.flatten()]  # (positions, classes)
