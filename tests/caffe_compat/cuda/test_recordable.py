@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from caffe_compat.net import Net
 from caffe_compat.proto import caffe_pb2
