@@ -49,3 +49,10 @@ def test_bounds_are_of_the_work_that_is_done() -> None:
     assert wide[pool] == [4.0 * (net.blobs["conv1"].count + net.blobs["pool1"].count)]
     assert wide[norm] == [4.0 * 3 * net.blobs["pool1"].count]
     assert narrow[pool] == [wide[pool][0] / 2]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_layers_of_a_gpu() -> None:
+    made = device.layers(MINI, 1, 64, torch.device("cuda:0"), precision.BF16, device.Rates(copy=1e12, product=1e14))
+    times = [samples[0] for name, samples in made.samples.items() if name.endswith("time")]
+    assert len(times) > 20 and all(0 < seconds < 0.1 for seconds in times)
