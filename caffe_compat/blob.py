@@ -96,6 +96,11 @@ class Blob:
         return math.prod(self._shape)
 
     @property
+    def has_diff(self) -> bool:
+        """Whether the gradient has been given, or asked for, since the blob got its size."""
+        return self._diff.value is not None
+
+    @property
     def held(self) -> bool:
         """Whether a user may hold an array of the data, so that new values go into the same memory."""
         return self._data.exposed
@@ -177,12 +182,41 @@ class Blob:
         return self._legacy(3)
 
 
+class SharedParameter(nn.Parameter):
+    """A parameter in the memory of another one, its ``owner``, under another shape. Passes add to the owner's grad."""
+
+    owner: nn.Parameter
+
+
+def owner_of(parameter: nn.Parameter) -> nn.Parameter:
+    """The parameter whose ``grad`` collects the gradient."""
+    return parameter.owner if isinstance(parameter, SharedParameter) else parameter
+
+
+class _OwnersGrad:
+    """The ``grad`` of a shared parameter's owner in its own shape."""
+
+    def __init__(self, parameter: SharedParameter) -> None:
+        self.parameter = parameter
+
+    @property
+    def grad(self) -> Tensor | None:
+        grad = self.parameter.owner.grad
+        return None if grad is None else grad.reshape(self.parameter.shape)
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        self.parameter.owner.grad = None if value is None else value.reshape(self.parameter.owner.shape)
+
+
 class ParamBlob(Blob):
     """A layer's parameter as a blob: ``data`` is the parameter's data, ``diff`` its ``grad`` (none yet: zeros)."""
 
     def __init__(self, parameter: nn.Parameter) -> None:
         super().__init__(parameter.shape, owner=parameter)
         self.parameter = parameter
+        if isinstance(parameter, SharedParameter):
+            self._diff = _Memory(_OwnersGrad(parameter), "grad")
 
     def _lend(self, memory: _Memory) -> np.ndarray:
         if self.parameter.device.type != "cpu":

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from caffe_compat import net_log
+from caffe_compat.blob import SharedParameter
 from caffe_compat.layers.base import Layer
 from caffe_compat.proto import caffe_pb2
 
@@ -30,7 +31,7 @@ class LearnableParams:
     def __init__(self) -> None:
         self.list: list[LearnableParam] = []
         self._named: dict[str, LearnableParam] = {}
-        self._views: list[tuple[nn.Parameter, nn.Parameter]] = []  # a sharer's parameter of another shape, the owner's
+        self._views: list[SharedParameter] = []  # those of another shape than their owner's
 
     def add(self, layer: Layer) -> list[bool]:
         """Take in a layer's parameters; says which of them learn.
@@ -52,14 +53,10 @@ class LearnableParams:
                 self._named[spec.name] = own
         return [spec.lr_mult != 0 for spec in specs]
 
-    def owner_of(self, parameter: nn.Parameter) -> nn.Parameter:
-        """The parameter whose ``grad`` collects the gradient."""
-        return next((owner for view, owner in self._views if view is parameter), parameter)
-
     def tie(self) -> None:
         """Let views show their owners' memory again, which moving to another device has parted."""
-        for view, owner in self._views:
-            view.data = owner.data.view(view.shape)
+        for view in self._views:
+            view.data = view.owner.data.view(view.shape)
 
     def _share(self, layer: Layer, index: int, spec: Any, owner: LearnableParam) -> None:
         mine, theirs = layer.params[index], owner.parameter
@@ -80,5 +77,7 @@ class LearnableParams:
         if mine.shape == theirs.shape:
             layer.params[index] = theirs
         else:
-            layer.params[index] = nn.Parameter(theirs.data.view(mine.shape))
-            self._views.append((layer.params[index], theirs))
+            view = SharedParameter(theirs.data.view(mine.shape))
+            view.owner = theirs
+            layer.params[index] = view
+            self._views.append(view)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from caffe_compat import autograd, net_log, precision, storage_plan
 from caffe_compat.backward_plan import Wiring, needs
-from caffe_compat.blob import Blob, ParamBlob, settle
+from caffe_compat.blob import Blob, ParamBlob, owner_of, settle
 from caffe_compat.layers.base import Layer, Need
 from caffe_compat.layers.registry import create_layer
 from caffe_compat.learnable import LearnableParam, LearnableParams
@@ -196,6 +196,7 @@ class Net(nn.Module):
 
     def forward(self, **inputs: Tensor) -> dict[str, Tensor]:
         """Torch's way: outputs by name, joined to the autograd graph; every input not given keeps its blob's value."""
+        settle()
         values: dict[str, Tensor] = {name: self._blobs[name].tensor for name in self.inputs}
         values.update(inputs)
         self.precision.prepare(self.device)
@@ -219,6 +220,8 @@ class Net(nn.Module):
                 blob.tensor = top
             for name, weight in zip(wiring.tops, wiring.loss_weights):
                 if weight:
+                    if not self._blobs[name].has_diff:  # its size is another than in the last pass
+                        self._blobs[name].grad.fill_(weight)
                     loss = loss + weight * self._blobs[name].tensor.sum()
             if self.debug_info:
                 net_log.forward(self, wiring)
@@ -302,7 +305,7 @@ class Net(nn.Module):
         return backward
 
     def _accumulate(self, parameter: nn.Parameter, diff: Tensor, diffs: Sequence[Tensor]) -> None:
-        owner = self._params.owner_of(parameter)
+        owner = owner_of(parameter)
         diff = diff.reshape(owner.shape)
         if owner.grad is not None:
             if owner.grad.data_ptr() != diff.data_ptr():  # a Parameter layer's top is its parameter

@@ -10,7 +10,7 @@ import torch
 
 from caffe_compat import glog
 from caffe_compat.atomic import writing
-from caffe_compat.blob import settle
+from caffe_compat.blob import owner_of, settle
 from caffe_compat.errors import CaffeError
 from caffe_compat.hdf5_image import hdf5_image
 from caffe_compat.proto import binary, raw_blobs
@@ -82,8 +82,8 @@ def to_proto(net: Net, diff: bool = False) -> Any:
 
 
 def _grad(parameter: torch.nn.Parameter) -> np.ndarray:
-    grad = parameter.grad
-    return np.zeros(parameter.shape, np.float32) if grad is None else grad.cpu().numpy()
+    grad = owner_of(parameter).grad
+    return np.zeros(parameter.shape, np.float32) if grad is None else grad.cpu().numpy().reshape(parameter.shape)
 
 
 def _as_raw(net_param: Any) -> Any:
