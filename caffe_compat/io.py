@@ -171,7 +171,13 @@ class Transformer:
         if in_ in self.raw_scale:
             image *= self.raw_scale[in_]
         if in_ in self.mean:
-            image -= self.mean[in_]
+            try:
+                image -= self.mean[in_]
+            except ValueError:
+                raise CaffeError(
+                    f"image of shape {list(image.shape)} for {in_}, whose mean has {list(self.mean[in_].shape)}; "
+                    f"set_transpose({in_!r}, (2, 0, 1)) puts the channels in front"
+                ) from None
         if in_ in self.input_scale:
             image *= self.input_scale[in_]
         return image

@@ -150,6 +150,7 @@ class Net(core.Net):
         """
         self._fill(kwargs, self.inputs, "data", "Input blob arguments do not match net inputs.")
         last = len(self.layers) - 1 if end is None else self._layer_id(end)
+        self._check_blobs(blobs)
         self._forward(0 if start is None else self._layer_id(start), last)
         names = [*(self.outputs if end is None else self.wirings[last].tops), *(blobs or [])]
         return {name: self._blobs[name].data for name in names}
@@ -172,6 +173,7 @@ class Net(core.Net):
         """
         self._fill(kwargs, self.outputs, "diff", "Top diff arguments do not match net outputs.")
         last = 0 if end is None else self._layer_id(end)
+        self._check_blobs(diffs)
         self._backward(len(self.layers) - 1 if start is None else self._layer_id(start), last)
         names = [*(self.inputs if end is None else self.wirings[last].bottoms), *(diffs or [])]
         return {name: self._blobs[name].diff for name in names}
@@ -182,15 +184,23 @@ class Net(core.Net):
             return
         if set(values) != set(names):
             raise CaffeError(f"{mismatch} They are {', '.join(sorted(values))}; expected {', '.join(names) or 'none'}")
+        what = "Input" if side == "data" else "Diff"
         for name, value in values.items():
             want = self._blobs[name].shape
+            apart = f"{name!r} is {list(np.shape(value))}, expected {list(want)}"
             if np.shape(value)[:1] != want[:1]:
-                what = "Input" if side == "data" else "Diff"
-                raise CaffeError(
-                    f"{what} is not batch sized: {name!r} is {list(np.shape(value))}, expected {list(want)}"
-                )
+                raise CaffeError(f"{what} is not batch sized: {apart}")
+            try:
+                np.broadcast_to(value, want)
+            except ValueError:
+                raise CaffeError(f"{what} does not fit: {apart}") from None
         for name, value in values.items():
             getattr(self._blobs[name], side)[...] = value
+
+    def _check_blobs(self, names: Sequence[str] | None) -> None:
+        for name in names or []:
+            if name not in self._blobs:
+                raise CaffeError(f"net {self.name!r} has no blob {name!r}; it has {', '.join(self._blobs)}")
 
     def _forward(self, start: int, end: int) -> float:
         """Run layers by index, both inclusive; returns the weighted sum of their losses."""

@@ -49,7 +49,7 @@ class Deployment:
         """The Net in phase TEST with the parameters from the weights files. CaffeError if they leave some out."""
         from caffe_compat.net import Net
 
-        net = Net(self.definition, caffe_pb2.TEST)
+        net = Net(self.definition, caffe_pb2.TEST, source=self.source)
         for parameter in net.parameters():
             parameter.data.fill_(float("nan"))
         for file in weights:

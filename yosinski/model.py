@@ -15,9 +15,15 @@ def find_model(model: Path, weights: str | None) -> tuple[Path, list[Path]]:
     Args:
         model: a prototxt, the name of a packaged one, or a run directory, which brings its newest weights along.
         weights: what --weights says: weights files or run directories, separated by commas.
+
+    Raises:
+        CaffeError: one of them is not there.
     """
     if not (model.is_dir() and RunDir(model).net.exists()):
-        return find_prototxt(model), find_weights(weights)
+        prototxt = find_prototxt(model)
+        if not prototxt.is_file():
+            raise CaffeError(f"{model}: neither a run directory nor a definition")
+        return prototxt, find_weights(weights)
     run = RunDir(model)
     if weights is not None:
         return run.net, find_weights(weights)

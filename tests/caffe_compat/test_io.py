@@ -159,6 +159,12 @@ def test_means_of_every_shape(transformer: io.Transformer) -> None:
         (lambda t: t.set_channel_swap("data", (1, 0)), r"channel swap \(1, 0\) for data: expected 3 channels"),
         (lambda t: t.set_mean("data", np.zeros(4)), "mean of 4 channels for data, which has 3"),
         (lambda t: t.set_mean("data", np.zeros((1, 3, 4, 5))), r"mean of shape \[1, 3, 4, 5\]"),
+        (
+            lambda t: (
+                t.set_transpose("data", (0, 1, 2)) or t.channel_swap.clear() or t.preprocess("data", np.ones((4, 5, 3)))
+            ),
+            r"image of shape \[4, 5, 3\] for data, whose mean has \[3, 1, 1\]; set_transpose\('data', \(2, 0, 1\)\)",
+        ),
     ],
 )
 def test_wrong_settings_are_named(transformer: io.Transformer, call: object, message: str) -> None:

@@ -164,9 +164,15 @@ def test_a_gradient_given_for_the_outputs_takes_the_place_of_the_losses(net: caf
             lambda net: net.forward(data=np.zeros((3, 1, 28, 28)), label=np.zeros(4)),
             r"Input is not batch sized: 'data' is \[3, 1, 28, 28\], expected \[4, 1, 28, 28\]",
         ),
+        (
+            lambda net: net.forward(data=np.zeros((4, 1, 9, 9)), label=np.zeros(4)),
+            r"Input does not fit: 'data' is \[4, 1, 9, 9\], expected \[4, 1, 28, 28\]",
+        ),
         (lambda net: net.backward(ip2=np.zeros((4, 10))), "Top diff arguments do not match net outputs"),
         (lambda net: net.forward(start="conv9"), "net 'LeNet' has no layer 'conv9'; it has data, "),
         (lambda net: net.backward(end="conv9"), "net 'LeNet' has no layer 'conv9'"),
+        (lambda net: net.forward(blobs=["conv9"]), "net 'LeNet' has no blob 'conv9'; it has data, "),
+        (lambda net: net.backward(diffs=["conv9"]), "net 'LeNet' has no blob 'conv9'"),
     ],
 )
 def test_wrong_arguments_are_named(net: caffe.Net, call: Any, message: str) -> None:

@@ -95,6 +95,8 @@ def test_without_a_mean_the_database_tells_the_shape(mini_run, tmp_path: Path) -
 def test_errors_are_one_line(mini_run, tmp_path: Path) -> None:
     with pytest.raises(CaffeError, match="no weights to export; --weights names them"):
         export_run(mini_run.net)
+    with pytest.raises(CaffeError, match="nowhere: neither a run directory nor a definition"):
+        export_run(tmp_path / "nowhere")
     with pytest.raises(CaffeError, match=r"gone\.binaryproto: no such mean file; --mean says"):
         export_run(mini_run.folder, mean=tmp_path / "gone.binaryproto")
     other = tmp_path / "other.caffemodel"
@@ -103,5 +105,8 @@ def test_errors_are_one_line(mini_run, tmp_path: Path) -> None:
         definition = mini_run.net.read_text().replace('name: "conv1"', 'name: "conv1_new"')
         renamed = tmp_path / "renamed.prototxt"
         renamed.write_text(definition.replace('name: "fc6-new"', 'name: "fc6-new_x"'))
+        export_run(renamed, str(other))
+    with pytest.raises(CaffeError, match=r"renamed\.prototxt:\d+: Unknown bottom blob 'nothing' \(layer 'relu1'"):
+        renamed.write_text(definition.replace('name: "relu1"', 'name: "relu1" bottom: "nothing"'))
         export_run(renamed, str(other))
     assert not list(tmp_path.glob("*.onnx"))
