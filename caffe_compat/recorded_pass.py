@@ -7,9 +7,9 @@ results are those of the pass layer by layer, to the bit.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -33,12 +33,19 @@ def record_cuda(device: torch.device, work: Callable[[], Result]) -> tuple[Calla
         RuntimeError: ``work`` has failed otherwise.
     """
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.device(device):
-        stream = torch.cuda.Stream()  # torch's own for this purpose stays that of the first device
-        # Threads that read data ahead may go on allocating pinned memory meanwhile.
-        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-            result = work()
+    # Threads that read data ahead may go on allocating pinned memory meanwhile.
+    with (
+        torch.cuda.device(device),
+        torch.cuda.graph(graph, stream=_stream(device), capture_error_mode="thread_local"),
+    ):
+        result = work()
     return graph.replay, result
+
+
+@functools.cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    """To record on. Torch's own is that of the first device that anything was recorded on."""
+    return torch.cuda.Stream(device)
 
 
 @dataclass
@@ -64,7 +71,7 @@ class RecordedPass:
     """
 
     def __init__(self, net: Net, record: Recorder | None = None) -> None:
-        self.net, self._record = net, record or partial(record_cuda, net.device)
+        self.net, self._record = net, record or functools.partial(record_cuda, net.device)
         self._sources = [i for i, wiring in enumerate(net.wirings) if not wiring.bottoms]
         self._recordings: dict[bool, Recording] = {}
         self._seen: dict[bool, Any] = {}

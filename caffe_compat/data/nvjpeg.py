@@ -5,6 +5,7 @@ Data layers do so that are built within ``with nvjpeg.use(device)``.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
@@ -101,8 +102,7 @@ class NvjpegReader(Reader):
     def __init__(self, db: Database, transformer: Transformer, batch_size: int, place: torch.device) -> None:
         super().__init__(db, transformer, batch_size)
         self.place = place
-        # Of its own, so that memory which is free again here has nobody at work on it: torchvision would not wait.
-        self._stream = torch.cuda.Stream(place) if place.type == "cuda" else None
+        self._stream = _stream(place) if place.type == "cuda" else None
         self._said = False
 
     def read(self) -> Batch:
@@ -115,9 +115,9 @@ class NvjpegReader(Reader):
             for item, image in zip(items, images):
                 self._check_shape(item, image.shape, shape)
             places = [self.transformer.place(chance, image.shape) for chance, image in zip(chances, images)]
-            data = torch.stack([self._cut(image, at, shape) for image, at in zip(images, places)])
-            batch = Batch(data, label, places, state)
-            if self._stream:
+            cuts = [self._cut(image, at, shape) for image, at in zip(images, places)]
+            batch = Batch(torch.stack(cuts), label, places, state)
+            if self._stream:  # torchvision would not wait until nobody is at work on memory that is free again
                 batch.arrival = self._stream.record_event()
                 batch.arrival.synchronize()
         return batch
@@ -163,3 +163,9 @@ class NvjpegReader(Reader):
         cut = np.empty(shape, image.dtype)
         self.transformer.cut([image], [at], cut[None])
         return torch.from_numpy(cut).to(self.place)
+
+
+@functools.cache
+def _stream(place: torch.device) -> torch.cuda.Stream:
+    """For all readers: torch has a few streams, which it hands out in turn, also to whoever records a pass."""
+    return torch.cuda.Stream(place)
