@@ -15,6 +15,7 @@ import onnx
 from onnx import checker, helper, shape_inference
 
 from caffe_compat.atomic import writing
+from caffe_compat.blob import settle
 from caffe_compat.errors import CaffeError
 from caffe_compat.export.graph import FixedSizeNeeded, Graph, unique
 from caffe_compat.export.sizes import Free, Step, dims, free_sizes
@@ -73,6 +74,7 @@ def to_onnx(
 def _build(net: Net, metadata: Mapping[str, object] | None, outputs: Sequence[str] | None) -> onnx.ModelProto:
     if net.phase != caffe_pb2.TEST:
         raise CaffeError(f"net {net.name!r} is in phase TRAIN; expected a net in phase TEST for export")
+    settle()
     for layer in net.layers:
         if layer.type == "Input" and not layer.param.input_param.shape:
             names = ", ".join(map(repr, layer.param.top))

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from onnx import numpy_helper
 
 import caffe_compat as caffe
+from caffe_compat.export.onnx_export import to_onnx
 from caffe_compat.net import Net
 from caffe_compat.proto import caffe_pb2
 from caffe_compat.proto import text as prototxt
@@ -41,6 +43,12 @@ def test_what_is_written_counts(device: torch.device, tmp_path: Path) -> None:
     weight.data[...] = 3
     net.copy_from(net.to_proto())  # files, too, have what was written
     assert weight.data.tolist() == [[3, 3], [3, 3]]
+    weight.data[...] = 0.1
+    assert float(net()["loss"].detach()) == pytest.approx(2 * np.tanh(0.3))
+    weight.data[...] = 7
+    net.phase = caffe_pb2.TEST
+    found = [numpy_helper.to_array(value).tolist() for value in to_onnx(net, outputs=["fc"]).graph.initializer]
+    assert [[7, 7], [7, 7]] in found
     weight.diff[...] = 5
     net.clear_param_diffs()
     assert weight.diff.tolist() == [[0, 0], [0, 0]]
