@@ -48,6 +48,7 @@ class PlainCaffeNet(nn.Sequential):
 
     def forward(self, images: Tensor) -> Tensor:
         """Scores, batch x classes, of images, batch x channels x crop x crop."""
+        torch.backends.cudnn.deterministic = False  # as torch has it, and our nets have not
         scores: Tensor = super().forward(images)
         return scores
 
@@ -92,7 +93,6 @@ class PlainLoop:
     def step(self, iterations: int) -> float:
         """Train for so many iterations; the loss of the last."""
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = self.precision == "tf32"
-        torch.backends.cudnn.deterministic = False  # as torch has it, and our nets have not
         loss = torch.zeros(())
         for _ in range(iterations):
             images, labels = next(self.batches)
