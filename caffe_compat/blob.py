@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from caffe_compat.errors import CaffeError
+
 Shape = tuple[int, ...]
 
 
@@ -146,6 +148,8 @@ class Blob:
         """Give the blob another shape; values stay where the number of elements does, otherwise they are zeros."""
         if shape == self._shape:
             return
+        if any(size < 0 for size in shape):
+            raise CaffeError(f"a blob cannot have the shape {list(shape)}; expected no negative sizes")
         same_count = math.prod(shape) == self.count
         for memory in (self._data, self._diff):
             keep = same_count and memory.value is not None

@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from caffe_compat import glog
+from caffe_compat.errors import CaffeError
 
 TRUE, FALSE = ("1", "t", "true", "y", "yes"), ("0", "f", "false", "n", "no")
 HELP: dict[str, Any] = {"help_option_names": ["--help", "-help"]}
@@ -89,6 +90,8 @@ def _without_value(argument: str, switches: set[Any]) -> str:
 
 def _log_file(folder: Path) -> Path:
     """A new file with the name that glog gives it, and ``caffe.INFO``, a link to the newest."""
+    if not folder.is_dir():
+        raise CaffeError(f"--log_dir {folder}: no such folder")
     moment = time.strftime("%Y%m%d-%H%M%S")
     user = os.environ.get("USER", "invalid-user")
     path = folder / f"caffe.{socket.gethostname()}.{user}.log.INFO.{moment}.{os.getpid()}"

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from caffe_compat.blob import Blob, ParamBlob
+from caffe_compat.errors import CaffeError
 
 
 def test_array_and_tensor_are_the_same_memory() -> None:
@@ -40,6 +41,9 @@ def test_reshape_keeps_values_where_the_count_stays() -> None:
     assert blob.data.tolist() == [[0, 1], [2, 3], [4, 5]]
     blob.reshape(4)
     assert blob.data.tolist() == [0, 0, 0, 0]
+    with pytest.raises(CaffeError, match=r"the shape \[2, -1\]; expected no negative sizes"):
+        blob.reshape(2, -1)
+    assert blob.shape == (4,)
 
 
 def test_legacy_shape_has_four_axes() -> None:
