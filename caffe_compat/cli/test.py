@@ -33,7 +33,7 @@ def score(net: Any, iterations: int) -> None:
     loss = np.float32(0)
     sums: dict[str, np.ndarray] = {}
     for batch in range(iterations):
-        loss += np.float32(net.forward_layers())
+        loss += np.float32(float(net.forward_layers()))
         for name, blob in net.output_blobs.items():
             values = np.asarray(blob.tensor.cpu(), np.float32).ravel()
             sums[name] = sums[name] + values if batch else values.copy()
