@@ -30,8 +30,6 @@ def works(device: torch.device) -> bool:
         from caffe_compat.kernels import lrn
 
         lrn.forward(torch.ones(1, 1, 1, 1, device=device), 1, 1.0, 1.0, 1.0)
-    except ImportError:
-        return False
     except Exception as error:  # those of Triton, of its compilers and of the driver have no common class
         reason = " ".join(str(error).split())
         glog.warning("kernels", f"Triton does not work on {device}, torch computes instead: {reason}")
