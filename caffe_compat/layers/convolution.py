@@ -123,13 +123,15 @@ class Convolution(Layer):
     def _convolve_nd(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         flat, size = x.flatten(0, self.channel_axis - 1) if self.channel_axis else x[None], x.shape
         window = (self.window, self.transposed, self.group, self._size(tuple(size[self.channel_axis + 1 :])))
-        return self._unflat(convolution_nd.convolve(flat, weight, bias, *window), x)
+        return self._unflat(convolution_nd.convolve(flat.to(weight.dtype), weight, bias, *window), x)
 
     def _backward_nd(self, bottoms: Sequence[Tensor], diffs: Sequence[Tensor], need: Need) -> Gradients:
         grads: list[Tensor | None] = []
         params: list[Tensor | None] = [None] * len(need.params)
         for x, diff in zip(bottoms, diffs):
-            of_x, *of_params = torch.func.vjp(self._convolve_nd, x, *(p.detach() for p in self.params))[1](diff)
+            of_x, *of_params = torch.func.vjp(self._convolve_nd, x, *(p.detach() for p in self.params))[1](
+                diff.to(self.params[0].dtype)
+            )
             grads.append(of_x)
             for i, grad in enumerate(of_params):
                 params[i] = grad if params[i] is None else params[i] + grad

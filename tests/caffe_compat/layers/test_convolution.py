@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from caffe_compat import precision
 from caffe_compat.net import Net
 from caffe_compat.proto import caffe_pb2, text
 
@@ -128,3 +129,31 @@ def test_any_number_of_axes(case: str, kind: str) -> None:
     np.testing.assert_allclose(net.blobs["x"].diff, of_x, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(weight.diff, of_weight, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(bias.diff, diff.sum(axis=(0, *range(2, diff.ndim))), rtol=1e-4, atol=1e-5)
+
+
+def test_any_number_of_axes_in_bf16() -> None:
+    """Such a convolution multiplies in float32 whatever the precision; only what the net stores is rounded."""
+    layer = 'type: "Convolution" bottom: "h" top: "y" convolution_param { num_output: 3 kernel_size: 2 }'
+    results = []
+    for name in ("fp32", "bf16"):
+        with precision.use(name):
+            net = Net(
+                text.parse(
+                    f"""
+                    layer {{ name: "x" type: "Input" top: "x" input_param {{
+                      shape {{ dim: 2 dim: 4 dim: 2 dim: 2 dim: 3 dim: 2 }} }} }}
+                    layer {{ name: "c" type: "Convolution" bottom: "x" top: "h" convolution_param {{ num_output: 4
+                      kernel_size: 1 }} }}
+                    layer {{ name: "L" {layer} loss_weight: 1 }}
+                    """,
+                    caffe_pb2.NetParameter,
+                )
+            )
+        draw = np.random.default_rng(0)
+        net.blobs["x"].data[...] = draw.normal(size=net.blobs["x"].shape)
+        for blob in [net.params["c"][0], net.params["L"][0]]:
+            blob.data[...] = draw.normal(size=blob.shape)
+        net.forward_backward()
+        results.append([net.blobs["y"].data, net.params["c"][0].diff, net.params["L"][0].diff])
+    for exact, rounded in zip(*results):
+        assert 0 < abs(rounded - exact).max() < 0.01 * abs(exact).max()
