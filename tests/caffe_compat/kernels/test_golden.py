@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from torch import Tensor
 
 from caffe_compat import kernels
@@ -19,6 +20,7 @@ del test_layer_computes_what_caffe_computes  # which pytest would run here, too
 MANY = [name for name, case in CASES.items() if case["type"] in ("LRN", "Pooling")]
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there the kernels do not run in the interpreter")
 def test_layers(golden_root: Path, agree: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     """On a CPU, where the kernels run in Triton's interpreter; tests/caffe_compat/cuda has the same on a GPU."""
     asked = []
