@@ -8,6 +8,7 @@ sources that prints it there (``solver.cpp:239``), since parsers look for that t
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from contextvars import ContextVar
 from datetime import datetime
@@ -22,8 +23,13 @@ logger.setLevel(logging.INFO)
 SEVERITY = {"I": logging.INFO, "W": logging.WARNING, "E": logging.ERROR, "F": logging.CRITICAL}
 LETTER = {level: letter for letter, level in SEVERITY.items()}
 
-
 _log: ContextVar[object | None] = ContextVar("log", default=None)
+
+# Held while a line is written, and while the process forks: a child would find the lock of a file that another thread
+# was writing to closed for ever.
+_writing = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_writing.acquire, after_in_parent=_writing.release, after_in_child=_writing.release)
 
 
 class GlogFormatter(logging.Formatter):
@@ -52,7 +58,8 @@ def enabled() -> bool:
 def log(severity: str, where: str, message: str) -> None:
     """Log ``message`` as Caffe does at ``where``, with glog's letter of severity: I, W, E or F."""
     if enabled():
-        logger.log(SEVERITY[severity], "%s", message, extra={"where": where})
+        with _writing:
+            logger.log(SEVERITY[severity], "%s", message, extra={"where": where})
 
 
 def info(where: str, message: str) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextvars
 import io
 import logging
+import os
 import re
 import threading
+import time
 from pathlib import Path
 
 from caffe_compat import glog
@@ -73,3 +75,27 @@ def test_a_separate_context_has_a_log_of_its_own() -> None:
     said = [[line.split("] ")[1] for line in log.getvalue().splitlines()] for log in logs]
     assert said == [["of 1", "of 2", "of nobody"], ["of 1"], ["of 2"]]
     assert logs[2].getvalue().startswith("two: I")
+
+
+def test_nobody_is_in_the_middle_of_a_line_when_the_process_forks() -> None:
+    begun, inside = threading.Event(), []
+
+    class Slow(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            inside.append(record)
+            begun.set()
+            time.sleep(0.2)
+            inside.clear()
+
+    handler = glog.listen(Slow())
+    thread = threading.Thread(target=glog.info, args=("x.cpp:1", "here"))
+    thread.start()
+    begun.wait()
+    child = os.fork()
+    if child == 0:
+        glog.info("x.cpp:1", "here, too")
+        os._exit(len(inside))
+    glog.info("x.cpp:1", "and here")
+    thread.join()
+    glog.detach(handler)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
