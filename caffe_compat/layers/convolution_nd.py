@@ -15,8 +15,7 @@ MOST_AXES = 3  # of torch's convolutions
 
 def fits(window: Window, sides: tuple[int, ...], transposed: bool) -> bool:
     """Whether torch has that convolution of a bottom with these spatial sides."""
-    inside = transposed or all(n + 2 * p >= e for n, p, e in zip(sides, window.pad, window.extent))
-    return 1 <= len(sides) <= MOST_AXES and inside
+    return 1 <= len(sides) <= MOST_AXES and (transposed or not any(window.beyond(sides)))
 
 
 def convolve(
@@ -34,8 +33,7 @@ def convolve(
         top = product.flatten(1)
     elif len(size) <= MOST_AXES:
         if not transposed:
-            over = [e - n - 2 * p for n, p, e in zip(x.shape[2:], window.pad, window.extent)]
-            x = F.pad(x, [pad for n in reversed(over) for pad in (0, max(0, n))])
+            x = F.pad(x, window.beyond(tuple(x.shape[2:])))
         numbers = (window.stride, window.pad, window.dilation)
         top = torch.convolution(x, weight, None, *numbers, transposed, [0] * len(size), group)
     else:

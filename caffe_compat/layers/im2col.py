@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from caffe_compat.layers.base import Layer, Shape
+from caffe_compat.layers.convolution_nd import fits
 from caffe_compat.layers.registry import register
 from caffe_compat.layers.spatial import read_window
 
@@ -23,7 +24,7 @@ class Im2col(Layer):
     """top: (batch, channels * kernel size, output size...), the values that each output of a convolution would see."""
 
     type = "Im2col"
-    no_onnx = "ONNX's Conv, by which it is done, is for 1 to 3 spatial axes"
+    no_onnx = "ONNX's Conv, by which it is done, is for 1 to 3 spatial axes, and for kernels no larger than the bottom"
 
     def setup(self, shapes: list[Shape]) -> None:
         conv = self.param.convolution_param
@@ -36,7 +37,7 @@ class Im2col(Layer):
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         shape, channel = shapes[0], self.channel_axis
         size = self.window.convolved(shape[channel + 1 :])
-        if any(n + 2 * p < e for n, p, e in zip(shape[channel + 1 :], self.window.pad, self.window.extent)):
+        if min(size) < 1:
             self.fail(f"kernel {list(self.window.extent)} is larger than the padded bottom {list(shape)}")
         return [(*shape[:channel], shape[channel] * math.prod(self.window.kernel), *size)]
 
@@ -44,6 +45,7 @@ class Im2col(Layer):
         (x,) = bottoms
         window, axes = self.window, len(self.window.kernel)
         top_shape = self.reshape([tuple(x.shape)])[0]
+        x = F.pad(x, window.beyond(tuple(x.shape[self.channel_axis + 1 :])))  # zeros where Caffe's windows find them
         if axes == 2:  # torch has it for images, several times as fast
             images = x.reshape(-1, *x.shape[self.channel_axis :])
             return F.unfold(images, window.kernel, window.dilation, window.pad, window.stride).view(top_shape)
@@ -61,8 +63,8 @@ class Im2col(Layer):
     def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
         """A convolution whose kernels are all 0 but for a single 1."""
         kernel, (channels, *size) = self.window.kernel, graph.sizes(bottoms[0], self.channel_axis)
-        if len(kernel) > 3:
-            self.fail(f"{len(kernel)} spatial axes have no ONNX form: {self.no_onnx}")
+        if not fits(self.window, tuple(size), transposed=False):
+            self.fail(f"kernel {list(self.window.extent)} on a bottom of {size} has no ONNX form: {self.no_onnx}")
         one_each = np.tile(np.eye(math.prod(kernel), dtype=np.float32), (channels, 1)).reshape(-1, 1, *kernel)
         flat = graph.reshape(bottoms[0], (-1, channels, *size))
         columns = graph.node("Conv", [flat, graph.constant(one_each, "one_each")], **self.window.onnx(), group=channels)

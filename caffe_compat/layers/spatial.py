@@ -31,6 +31,11 @@ class Window:
         rows = zip(size, self.pad, self.extent, self.stride)
         return tuple(int((n + 2 * p - e) / s) + 1 for n, p, e, s in rows)
 
+    def beyond(self, size: Shape) -> list[int]:
+        """By how much the kernel is larger than the padded bottom, in the order and form that torch's ``pad`` takes."""
+        over = [max(0, e - n - 2 * p) for n, p, e in zip(size, self.pad, self.extent)]
+        return [pad for n in reversed(over) for pad in (0, n)]
+
     def transposed(self, size: Shape) -> Shape:
         """Output size of a deconvolution: stride * (size - 1) + extent - 2 pad."""
         rows = zip(size, self.pad, self.extent, self.stride)
