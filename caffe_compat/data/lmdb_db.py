@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from time import monotonic, sleep
 from weakref import WeakValueDictionary
 
 import lmdb
@@ -15,6 +16,7 @@ from caffe_compat.data.db import Database, Writer
 from caffe_compat.data.picture import Buffer
 from caffe_compat.errors import CaffeError
 
+CLOSING = 5.0  # seconds that it may take
 FIRST_MAP = 1 << 28  # bytes; only address space, the file grows as it is written
 
 # Open files by device and inode. py-lmdb opens a file once in a process, but a train and a test net may read the same.
@@ -34,9 +36,7 @@ class Lmdb(Database):
         try:
             env = _environments.get((file.st_dev, file.st_ino))
             if env is None:
-                # Without lock file, since nobody writes to a finished database and its folder may be read-only.
-                env = lmdb.open(path, readonly=True, lock=False, create=False)
-                _environments[file.st_dev, file.st_ino] = env
+                env = _environments[file.st_dev, file.st_ino] = _open(path)
             self._env: lmdb.Environment | None = env
             self._transaction = env.begin(buffers=True)
         except lmdb.Error as error:
@@ -130,6 +130,21 @@ class LmdbAppender:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _open(path: str) -> lmdb.Environment:
+    """To read from; without lock file, since nobody writes to a finished database and its folder may be read-only.
+
+    An environment that nobody has any more may still be closing, in a thread that was the last to have it.
+    """
+    end = monotonic() + CLOSING
+    while True:
+        try:
+            return lmdb.open(path, readonly=True, lock=False, create=False)
+        except lmdb.Error as error:
+            if "already open" not in str(error) or monotonic() > end:
+                raise
+            sleep(0.01)
 
 
 def _reason(error: Exception) -> str:
