@@ -16,7 +16,6 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 GPU, HOST = torch.device("cuda:0"), torch.device("cpu")
 aten = torch.ops.aten
@@ -143,7 +142,7 @@ class _Operators(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None) -> Any:
         gpu, kwargs, operator = self.gpu, kwargs or {}, func.overloadpacket
-        if not any(gpu.holds(tensor) for tensor in _tensors((args, kwargs))):
+        if not any(gpu.holds(tensor) for tensor in _tensors((*args, *kwargs.values()))):
             return func(*args, **kwargs)
         if operator is aten.copy_:
             if not (gpu.holds(args[0]) and gpu.holds(args[1])):
@@ -151,6 +150,8 @@ class _Operators(TorchDispatchMode):
             return func(*args, **kwargs)
         for i, argument in enumerate(func._schema.arguments):
             value = args[i] if i < len(args) else kwargs.get(argument.name)
+            if value is None or isinstance(value, (bool, int, float)):
+                continue
             if operator in INDEXING and argument.name == "indices":
                 self._index(func, value)
             else:
@@ -182,4 +183,9 @@ class _Operators(TorchDispatchMode):
 
 
 def _tensors(found: Any) -> Iterator[Tensor]:
-    return (leaf for leaf in tree_leaves(found) if isinstance(leaf, Tensor))
+    """All that are in an argument or a result."""
+    if isinstance(found, Tensor):
+        yield found
+    elif isinstance(found, (tuple, list)):
+        for one in found:
+            yield from _tensors(one)
