@@ -70,7 +70,7 @@ def waits(one: Solver, gpu: PretendedGpu, iterations: int = 2) -> dict[str, int]
 
 @pytest.mark.parametrize("graphs", [False, True])
 @pytest.mark.parametrize("name", ["fp32", "tf32", "bf16"])
-@pytest.mark.parametrize("net", ["base_A", "transfer_A4B", "transfer_A4B+", "random_3"])
+@pytest.mark.parametrize("net", ["base_A", "transfer_A4B"])
 def test_an_iteration(
     net: str, name: str, graphs: bool, pretended_gpu: PretendedGpu, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -83,7 +83,7 @@ def test_an_iteration(
     one.close()
 
 
-@pytest.mark.parametrize("fields", ["", 'regularization_type: "L1"', "iter_size: 2"])
+@pytest.mark.parametrize("fields", ["", 'regularization_type: "L1" iter_size: 2'])
 @pytest.mark.parametrize("rule", RULES)
 def test_an_update(rule: str, fields: str, pretended_gpu: PretendedGpu) -> None:
     one = solver(fields=fields, rule=rule)
