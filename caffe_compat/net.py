@@ -197,7 +197,6 @@ class Net(nn.Module):
     def forward(self, **inputs: Tensor) -> dict[str, Tensor]:
         """Torch's way: outputs by name, joined to the autograd graph; every input not given keeps its blob's value."""
         settle()
-        settle()
         values: dict[str, Tensor] = {name: self._blobs[name].tensor for name in self.inputs}
         values.update(inputs)
         self.precision.prepare(self.device)
