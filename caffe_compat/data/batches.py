@@ -93,7 +93,14 @@ class BatchReader(ABC):
         count = len(arguments[0])
         step = -(-count // WORKERS)
         pieces = [[column[i : i + step] for column in arguments] for i in range(0, count, step)]
-        return [self._pool.submit(work, *piece) for piece in pieces]
+        return [self._pool.submit(_given_up, work, piece) for piece in pieces]
+
+
+def _given_up(work: Callable[..., Result], piece: list[Any]) -> Result:
+    """Do the work, and hold nothing of the piece when its result is there: its memory may be wanted at once."""
+    arguments = tuple(piece)
+    piece.clear()
+    return work(*arguments)
 
 
 def results(started: list[Future[list[Result]]]) -> list[Result]:

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from caffe_compat.atomic import writing
-from caffe_compat.data.convert import in_order
 from caffe_compat.data.datum import Record, Relabelled, serialize
 from caffe_compat.data.db import Database, create_db
 from caffe_compat.data.lmdb_db import Lmdb
@@ -26,8 +24,7 @@ from caffe_compat.errors import CaffeError
 from caffe_compat.proto import caffe_pb2
 
 MAGIC = b"index of "
-CHUNK = 16  # records looked up at a time
-THREADS, AHEAD = 8, 24  # that look up records; chunks that they may be ahead
+CHUNK = 64  # records looked up at a time
 
 
 class IndexDb(Database):
@@ -55,25 +52,19 @@ class IndexDb(Database):
         if not (self.base / "data.mdb").is_file():
             raise CaffeError(f"{path}: no LMDB {self.base}, whose records this index names")
         self._lmdb = Lmdb(str(self.base))
-        self._pool = ThreadPoolExecutor(THREADS, "index")
 
     def __len__(self) -> int:
         return len(self._numbers)
 
     def records(self, skip: int = 0) -> Iterator[tuple[Buffer, Record]]:
-        places = (range(start, min(start + CHUNK, len(self))) for start in range(skip, len(self), CHUNK))
-        # What is not in memory yet the disk brings for all threads at once, since nothing else reads it ahead.
-        for lines, found in in_order(self._pool, self._look_up, places, ahead=AHEAD):
+        for start in range(skip, len(self), CHUNK):
+            lines = [self._line(place) for place in range(start, min(start + CHUNK, len(self)))]
+            found = self._lmdb.get_many([key for key, _ in lines])
             for key, label in lines:
                 record = found.get(key)
                 if record is None:
                     raise self.error(key, f"not in {self.base}: this index belongs to another database")
                 yield key, Relabelled(record, label)
-
-    def _look_up(self, places: range) -> tuple[list[tuple[bytes, int]], dict[bytes, Buffer]]:
-        """Lines, and the records of their keys."""
-        lines = [self._line(place) for place in places]
-        return lines, self._lmdb.get_many([key for key, _ in lines])
 
     def entries(self) -> Iterator[tuple[int, bytes, int]]:
         """Number, key in the LMDB and label of each record, in order; the records are not read."""
@@ -81,7 +72,6 @@ class IndexDb(Database):
             yield number, *self._line(place)
 
     def close(self) -> None:
-        self._pool.shutdown(cancel_futures=True)
         self._lmdb.close()
 
     def _line(self, place: int) -> tuple[bytes, int]:
