@@ -132,7 +132,7 @@ class ImageReader(BatchReader, Generic[Item]):
             return [Filled(label, at, None) for label, at in zip(labels, places)]
 
         small = on_host and data.nbytes <= SMALL
-        filling = [self._pool.submit(fill_alike)] if small else self._start(fill, items, chances, data.numpy())
+        filling = [_at_once(fill_alike)] if small else self._start(fill, items, chances, data.numpy())
         return Begun(data, on_host, filling, state)
 
     def _memory(self, shape: tuple[int, ...], whole: bool) -> Tensor:
@@ -176,6 +176,16 @@ class ImageReader(BatchReader, Generic[Item]):
             return self.transformer.shape(image)
         except CaffeError as error:
             raise self._error(item, error) from None
+
+
+def _at_once(work: Callable[[], list[Filled]]) -> Future[list[Filled]]:
+    """Work done here and now: waking a thread would take as long."""
+    future: Future[list[Filled]] = Future()
+    try:
+        future.set_result(work())
+    except CaffeError as error:  # for when the batch's turn comes
+        future.set_exception(error)
+    return future
 
 
 def round_and_round(once: Callable[[int], Iterable[Item]], skip: int) -> Iterator[Item]:
