@@ -20,10 +20,11 @@ from caffe_compat.data.datum import Record, parse
 from caffe_compat.data.db import Database
 from caffe_compat.data.picture import AS_STORED, Buffer
 from caffe_compat.data.small_images import parse_alike, transform_alike
-from caffe_compat.data.transform import TOGETHER, Chance, Placement, Transformer
+from caffe_compat.data.transform import Chance, Placement, Transformer
 from caffe_compat.errors import CaffeError
 
 Item = TypeVar("Item")
+TOGETHER = 4  # images that a thread transforms at a time, so that threads meet less often for the interpreter's lock
 SMALL = 1 << 19  # bytes of a batch that is not worth several threads
 
 

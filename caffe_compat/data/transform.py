@@ -19,8 +19,6 @@ from caffe_compat.errors import CaffeError
 from caffe_compat.libc_rand import RandShare
 from caffe_compat.proto import caffe_pb2
 
-TOGETHER = 4  # images that a thread transforms at a time
-
 Generator = TypeVar("Generator", bound="rng.Rng | RandShare")
 
 
@@ -153,14 +151,9 @@ class Transformer:
     def apply(self, images: Sequence[NDArray], places: Sequence[Placement], out: NDArray[np.float32]) -> None:
         """Transform images into ``out`` (n, channels, height, width), which is contiguous.
 
-        A few at a time: the steps, each faster than a function that converts on the fly, are to find them in the
-        processor's cache, and threads are to meet less often for the interpreter's lock.
+        Few enough for the processor's cache, where each step, faster than a function that converts on the fly, is to
+        find what the one before has left.
         """
-        for i in range(0, len(out), TOGETHER):
-            group = slice(i, i + TOGETHER)
-            self._apply(images[group], places[group], out[group])
-
-    def _apply(self, images: Sequence[NDArray], places: Sequence[Placement], out: NDArray[np.float32]) -> None:
         whole = all(image.dtype == np.uint8 for image in images)
         cut = self._scratch.take(out.shape, np.uint8 if whole else np.float32)
         self.cut(images, places, cut)
