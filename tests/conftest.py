@@ -1,4 +1,4 @@
-"""What all tests share: the golden tree, measured with BVLC Caffe 1.0, and how close is close enough."""
+"""What tests share: the golden tree, measured with BVLC Caffe 1.0, how close is close enough, and the C++ checker."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from yosinski.onnx_check_build import OnnxCheckUnavailable, find_or_build
 
 GOLDEN = Path(__file__).parent / "golden"
 Agree = Callable[..., None]
@@ -24,6 +26,15 @@ def golden_root(monkeypatch: pytest.MonkeyPatch) -> Path:
     """The golden tree as current directory, since the paths inside its prototxts are relative to it."""
     monkeypatch.chdir(GOLDEN)
     return GOLDEN
+
+
+@pytest.fixture(scope="session")
+def program() -> Path:
+    """The plain build of the C++ checker."""
+    try:
+        return find_or_build()
+    except OnnxCheckUnavailable as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

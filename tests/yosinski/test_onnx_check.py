@@ -17,14 +17,6 @@ from yosinski import onnx_check_build
 from yosinski.onnx_check import OnnxCheckUnavailable, find_or_build, run_checker, run_raw
 
 
-@pytest.fixture(scope="module")
-def program() -> Path:
-    try:
-        return find_or_build()
-    except OnnxCheckUnavailable as error:
-        pytest.skip(str(error))
-
-
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     """Hands its images through, and doubles them."""

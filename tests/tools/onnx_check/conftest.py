@@ -56,15 +56,6 @@ class Checker:
         return self.dump("--model", model, "--db", db, "--dump", model.with_suffix(".f32"), *arguments)
 
 
-@pytest.fixture(scope="session")
-def program() -> Path:
-    """The plain build."""
-    try:
-        return find_or_build()
-    except OnnxCheckUnavailable as error:
-        pytest.skip(str(error))
-
-
 @pytest.fixture(scope="session", params=["plain", "sanitized"])
 def checker(request: pytest.FixtureRequest) -> Checker:
     try:
