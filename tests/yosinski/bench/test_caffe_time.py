@@ -77,7 +77,7 @@ def test_pycaffe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (package / "_caffe.so").touch()
     found = caffe_time.find()
     assert found is not None and found.where == str(tmp_path / "python")
-    assert 0.05 < found.seconds(caffe_time.definition(MINI, 64), 10) < 0.5
+    assert 0.05 < found.seconds(caffe_time.definition(MINI, 64), 10) < 5  # sleeps of a busy machine are longer
 
 
 def test_a_failure_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

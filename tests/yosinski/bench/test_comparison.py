@@ -69,7 +69,7 @@ def test_contenders_take_turns() -> None:
     three = {name: lambda name=name: order.append(name) for name in "abc"}
     interleave("it", three, 2, warm_up=0, settle=True)
     assert "".join(order) == "aabbcc" * 2
-    assert samples["b"] == [0.25, 0.25] and len(samples["a"]) == 2 and all(0 < took < 0.1 for took in samples["a"])
+    assert samples["b"] == [0.25, 0.25] and len(samples["a"]) == 2 and all(0 < took < 10 for took in samples["a"])
     assert told == [("it", 1, 3), ("it", 2, 3), ("it", 3, 3)]
 
 

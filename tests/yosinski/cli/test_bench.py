@@ -39,18 +39,20 @@ def test_train_keeps_a_file_and_finds_what_became_slower(run, tmp_path: Path) ->
     assert made["contenders"]["ours"]["img_per_s"] == pytest.approx(320 / made["contenders"]["ours"]["median_s"])
     assert all(0 < made["facts"][f"loss, {name}"] < 100 for name in made["contenders"])
     before = json.loads(ratios.read_text())
-    ratio = before["cpu"]["ratios"]["train/mini: plain torch / ours"]
-    assert ratio == {
+    kept = before["cpu"]["ratios"]
+    faster, share = "train/mini: plain torch / ours", "train/mini: ours, without data / ours"
+    assert kept[faster] == {
         "value": pytest.approx(made["ratios"]["plain torch / ours"]["value"], abs=1e-4),
         "better": "higher",
     }
-    ratio["value"] = 1000.0
+    # Far from what any machine measures, however much else it does meanwhile.
+    kept[faster]["value"], kept[share]["value"] = 1000.0, 0.001
     ratios.write_text(json.dumps(before))
     done = run(*small, "--compare", ratios)
     assert done.code == 1
     assert "slower: train/mini: plain torch / ours: 1e+03 then, " in done.err
     assert done.err.endswith(f"1 of 2 ratios are worse than in {ratios} by more than 1.25\n")
-    ratio["value"] = 0.001
+    kept[faster]["value"] = 0.001
     ratios.write_text(json.dumps(before))
     done = run(*small, "--compare", ratios)
     assert done.code == 0 and "none of 2 ratios is worse" in done.err

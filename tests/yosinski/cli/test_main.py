@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -42,9 +42,11 @@ def test_help_imports_nothing_heavy() -> None:
 
 def test_help_is_quick() -> None:
     def seconds() -> float:
-        began = time.perf_counter()
+        """What it takes of a processor: a machine with other work to do must not fail this."""
+        began = os.times()
         subprocess.run([*YOSINSKI, "--help"], check=True, stdout=subprocess.DEVNULL)
-        return time.perf_counter() - began
+        ended = os.times()
+        return ended.children_user + ended.children_system - began.children_user - began.children_system
 
     assert min(seconds() for _ in range(5)) < 0.3
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -144,9 +144,9 @@ def test_the_command_is_quick_and_needs_neither_torch_nor_snakemake(tmp_path: Pa
     )
     best = 99.0
     for _ in range(3):
-        began = time.perf_counter()
+        began = os.times().children_user  # of a processor, however busy the machine
         done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, cwd=tmp_path)
-        best = min(best, time.perf_counter() - began)
+        best = min(best, os.times().children_user - began)
     assert done.returncode == 0 and done.stderr.strip() == "set()"
     assert best < 2
     found = json.loads(done.stdout)
