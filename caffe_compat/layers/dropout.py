@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 @register
 class Dropout(NeuronLayer):
-    """TRAIN: top = bottom * mask / (1 - dropout_ratio), mask 0 with probability dropout_ratio. TEST: the identity.
+    """TRAIN: top = bottom * mask / (1 - dropout_ratio), mask 0 with probability dropout_ratio. TEST: the identity,
+    whatever the ratio.
 
     On the CPU the mask comes from the main random stream, one draw an element, bit for bit Caffe's. On a GPU it comes
     from torch's generator of that device (Caffe took cuRAND's).
@@ -33,8 +34,11 @@ class Dropout(NeuronLayer):
     def setup(self, shapes: list[Shape]) -> None:
         # The ratio is a float in Caffe, 1 - ratio a double: what is rounded when decides about single draws.
         self.keep = 1.0 - float(self.param.dropout_param.dropout_ratio)
+        if self.phase == caffe_pb2.TEST:
+            return
         if not 0 < self.keep <= 1:
-            self.fail(f"dropout_ratio: {1 - self.keep:g}, expected 0 or more, and less than 1")
+            nan = "; with 1 Caffe gets nan for every value" if self.keep == 0 else ""
+            self.fail(f"dropout_ratio: {1 - self.keep:g}, expected 0 or more, and less than 1{nan}")
         self.scale = float(np.float32(1.0 / self.keep))
 
     def forward(self, *bottoms: Tensor) -> Tensor:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Slice(Layer):
     """The tops are the bottom's parts along ``axis`` (default 1; ``slice_dim`` is its older name).
 
-    Cut at the ``slice_point``s, or into equal parts if none are given.
+    Cut at the ``slice_point``s, or into equal parts if none are given. The last point may be the axis's end: the last
+    part is then empty (slice_layer.cpp).
     """
 
     type = "Slice"
@@ -39,10 +40,11 @@ class Slice(Layer):
             if size % tops:
                 self.fail(f"axis {self.along} of size {size} cannot be cut into {tops} equal parts")
             return [size // tops] * tops
-        ends = [0, *points, size]
-        if len(points) != tops - 1 or sorted(set(ends)) != ends:
-            self.fail(f"slice_point: {points}, expected {tops - 1} rising values between 0 and {size} for {tops} tops")
-        return [end - begin for begin, end in pairwise(ends)]
+        if tops > size:
+            self.fail(f"slice_point: {points}, but axis {self.along} of size {size} cannot be cut into {tops} parts")
+        if len(points) != tops - 1 or any(b <= a for a, b in pairwise([0, *points])) or points[-1] > size:
+            self.fail(f"slice_point: {points}, expected {tops - 1} rising values from 1 to {size} for {tops} tops")
+        return [end - begin for begin, end in pairwise([0, *points, size])]
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         shape = shapes[0]

@@ -22,7 +22,14 @@ def test_a_ratio_of_0_keeps_all_and_draws_all_the_same() -> None:
     assert rng.main().next_u32() == words[6]
 
 
-@pytest.mark.parametrize("ratio", ["1", "-0.5", "1.5"])
-def test_no_such_ratio(ratio: str) -> None:
-    with pytest.raises(CaffeError, match=r"layer 'L': dropout_ratio: .*, expected 0 or more, and less than 1"):
-        one_layer(f'type: "Dropout" bottom: "x" top: "y" dropout_param {{ dropout_ratio: {ratio} }}', x=[1])
+@pytest.mark.parametrize(("ratio", "more"), [("1", "; with 1 Caffe gets nan for every value"), ("-0.5", ""), ("1.5", "")])
+def test_no_such_ratio(ratio: str, more: str) -> None:
+    layer = f'type: "Dropout" bottom: "x" top: "y" dropout_param {{ dropout_ratio: {ratio} }}'
+    with pytest.raises(CaffeError) as caught:
+        one_layer(layer, x=[1])
+    expected = f"layer 'L': dropout_ratio: {ratio}, expected 0 or more, and less than 1{more}"
+    assert str(caught.value) == expected
+    net = one_layer(layer, phase="TEST", x=[1, 2])
+    backward(net, y=[3, 4])
+    assert net.blobs["y"].data.tolist() == [1, 2]
+    assert net.blobs["x"].diff.tolist() == [3, 4]
