@@ -32,7 +32,7 @@ class Convolution(Layer):
     num_tops = (1, None)
     keeps_top = False
     multiplies = True
-    no_onnx = "ONNX's Conv is for 1 to 3 spatial axes, and for kernels no larger than the padded bottom"
+    no_onnx = "ONNX's Conv is for 1 to 3 spatial axes, no dilation of 0, and kernels no larger than the padded bottom"
 
     transposed: ClassVar[bool] = False
     window: Window
@@ -140,9 +140,7 @@ class Convolution(Layer):
     def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
         sides = tuple(graph.sizes(bottoms[0], self.channel_axis + 1))
         if not convolution_nd.fits(self.window, sides, self.transposed):
-            self.fail(
-                f"kernel {list(self.window.extent)} on a bottom of {list(sides)} has no ONNX form: {self.no_onnx}"
-            )
+            self.fail(f"{self.window} on a bottom of {list(sides)} has no ONNX form: {self.no_onnx}")
         op = "ConvTranspose" if self.transposed else "Conv"
         window: dict[str, Any] = {**self.window.onnx(), "group": self.group}
         params = graph.params(self, "weight", "bias")

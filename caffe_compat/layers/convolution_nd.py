@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,7 @@ MOST_AXES = 3  # of torch's convolutions
 
 def fits(window: Window, sides: tuple[int, ...], transposed: bool) -> bool:
     """Whether torch has that convolution of a bottom with these spatial sides."""
-    return 1 <= len(sides) <= MOST_AXES and (transposed or not any(window.beyond(sides)))
+    return 1 <= len(sides) <= MOST_AXES and all(window.dilation) and (transposed or not any(window.beyond(sides)))
 
 
 def convolve(
@@ -26,6 +26,10 @@ def convolve(
     ``size``: the top's spatial sides. A window that hangs over the far end, as it does where Caffe's rounding gives a
     kernel that is larger than the bottom a place all the same, finds zeros there.
     """
+    still = [i for i, dilation in enumerate(window.dilation) if not dilation]
+    if still:  # all taps read the same pixel: one tap of their weights' sum does the same
+        weight = weight.sum([2 + i for i in still], keepdim=True)
+        window = replace(window, kernel=tuple(weight.shape[2:]), dilation=tuple(max(1, d) for d in window.dilation))
     if not size:
         rows = x.unflatten(1, (group, -1))
         factor = weight.reshape(group, -1, weight.shape[1]) if transposed else weight.reshape(group, -1, rows.shape[2])

@@ -24,7 +24,7 @@ class Im2col(Layer):
     """top: (batch, channels * kernel size, output size...), the values that each output of a convolution would see."""
 
     type = "Im2col"
-    no_onnx = "ONNX's Conv, by which it is done, is for 1 to 3 spatial axes, and for kernels no larger than the bottom"
+    no_onnx = "ONNX's Conv does it, which is for 1 to 3 spatial axes, no dilation of 0, and kernels no larger than the bottom"
 
     def setup(self, shapes: list[Shape]) -> None:
         conv = self.param.convolution_param
@@ -46,7 +46,7 @@ class Im2col(Layer):
         window, axes = self.window, len(self.window.kernel)
         top_shape = self.reshape([tuple(x.shape)])[0]
         x = F.pad(x, window.beyond(tuple(x.shape[self.channel_axis + 1 :])))  # zeros where Caffe's windows find them
-        if axes == 2:  # torch has it for images, several times as fast
+        if axes == 2 and all(window.dilation):  # torch has it for images, several times as fast
             images = x.reshape(-1, *x.shape[self.channel_axis :])
             return F.unfold(images, window.kernel, window.dilation, window.pad, window.stride).view(top_shape)
         x = F.pad(x, [p for pad in reversed(window.pad) for p in (pad, pad)])
@@ -64,7 +64,7 @@ class Im2col(Layer):
         """A convolution whose kernels are all 0 but for a single 1."""
         kernel, (channels, *size) = self.window.kernel, graph.sizes(bottoms[0], self.channel_axis)
         if not fits(self.window, tuple(size), transposed=False):
-            self.fail(f"kernel {list(self.window.extent)} on a bottom of {size} has no ONNX form: {self.no_onnx}")
+            self.fail(f"{self.window} on a bottom of {size} has no ONNX form: {self.no_onnx}")
         one_each = np.tile(np.eye(math.prod(kernel), dtype=np.float32), (channels, 1)).reshape(-1, 1, *kernel)
         flat = graph.reshape(bottoms[0], (-1, channels, *size))
         columns = graph.node("Conv", [flat, graph.constant(one_each, "one_each")], **self.window.onnx(), group=channels)

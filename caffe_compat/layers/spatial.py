@@ -10,12 +10,15 @@ from caffe_compat.layers.base import Layer, Shape
 
 @dataclass(frozen=True)
 class Window:
-    """One value for each spatial axis."""
+    """One value for each spatial axis. A dilation of 0 has all taps of a kernel read the same pixel."""
 
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
     pad: tuple[int, ...]
     dilation: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"kernel {list(self.kernel)} with dilation {list(self.dilation)}"
 
     @property
     def extent(self) -> tuple[int, ...]:
@@ -68,6 +71,6 @@ def _values(layer: Layer, param: Any, name: str, prefix: str, axes: int, default
     if len(given) not in (1, axes) and axes:
         layer.fail(f"{name} needs 1 value or {axes}, one for each spatial axis; got {len(given)}")
     values = tuple(given * axes if len(given) == 1 else given)
-    if name != "pad" and min(values, default=1) < 1:
+    if name in ("kernel_size", "stride") and min(values, default=1) < 1:
         layer.fail(f"{name}: {min(values)}, expected at least 1")
     return values

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from caffe_compat import precision
+from caffe_compat.errors import CaffeError
+from caffe_compat.export.onnx_export import to_onnx
 from caffe_compat.net import Net
 from caffe_compat.proto import caffe_pb2, text
 
@@ -76,12 +78,15 @@ def test_channels_lie_last_up_to_the_next_inner_product() -> None:
 
 
 # Bottom, kernel, stride, pad, dilation, group: more and fewer spatial axes than torch has, and a kernel that is larger
-# than the padded bottom, which Caffe gives one place because C rounds the quotient towards 0.
+# than the padded bottom, which Caffe gives one place because C rounds the quotient towards 0. With a dilation of 0, too,
+# which Caffe does not check, its loops have all taps read the same pixel.
 ANY_AXES = {
     "none": ((3, 4), (), (), (), (), 2),
     "four": ((2, 4, 3, 4, 2, 3), (2, 3, 1, 2), (2, 1, 1, 1), (1, 0, 0, 1), (1, 1, 1, 2), 2),
     "five": ((1, 2, 2, 2, 3, 2, 2), (2, 1, 2, 1, 2), (1, 2, 1, 1, 1), (0, 0, 1, 0, 0), (1, 1, 2, 1, 1), 1),
     "larger": ((2, 2, 2, 5), (3, 2), (2, 1), (0, 0), (1, 1), 1),
+    "not_dilated_at_all": ((2, 4, 5, 4), (3, 2), (2, 1), (1, 0), (0, 2), 2),
+    "not_dilated_at_all_four": ((2, 2, 3, 2, 3, 2), (2, 2, 3, 1), (1, 1, 2, 3), (0, 1, 0, 1), (0, 1, 0, 0), 1),
 }
 
 
@@ -157,3 +162,11 @@ def test_any_number_of_axes_in_bf16() -> None:
         results.append([net.blobs["y"].data, net.params["c"][0].diff, net.params["L"][0].diff])
     for exact, rounded in zip(*results):
         assert 0 < abs(rounded - exact).max() < 0.01 * abs(exact).max()
+
+
+@pytest.mark.parametrize("kind", ["Convolution", "Im2col"])
+def test_a_dilation_of_0_has_no_onnx_form(kind: str) -> None:
+    fields = "kernel_size: 3 dilation: 0" + (" num_output: 1" if kind == "Convolution" else "")
+    net = one_layer(f'type: "{kind}" bottom: "x" top: "y" convolution_param {{ {fields} }}', x=np.ones((1, 1, 4, 4)))
+    with pytest.raises(CaffeError, match=r"layer 'L': kernel \[3, 3\] with dilation \[0, 0\] on a bottom of \[4, 4\]"):
+        to_onnx(net)
