@@ -24,7 +24,9 @@ class Im2col(Layer):
     """top: (batch, channels * kernel size, output size...), the values that each output of a convolution would see."""
 
     type = "Im2col"
-    no_onnx = "ONNX's Conv does it, which is for 1 to 3 spatial axes, no dilation of 0, and kernels no larger than the bottom"
+    no_onnx = (
+        "ONNX's Conv, which does it, is for 1 to 3 spatial axes, no dilation of 0, kernels no larger than the bottom"
+    )
 
     def setup(self, shapes: list[Shape]) -> None:
         conv = self.param.convolution_param

@@ -78,8 +78,8 @@ def test_channels_lie_last_up_to_the_next_inner_product() -> None:
 
 
 # Bottom, kernel, stride, pad, dilation, group: more and fewer spatial axes than torch has, and a kernel that is larger
-# than the padded bottom, which Caffe gives one place because C rounds the quotient towards 0. With a dilation of 0, too,
-# which Caffe does not check, its loops have all taps read the same pixel.
+# than the padded bottom, which Caffe gives one place because C rounds the quotient towards 0. A dilation of 0, which it
+# does not check, has all taps read the same pixel.
 ANY_AXES = {
     "none": ((3, 4), (), (), (), (), 2),
     "four": ((2, 4, 3, 4, 2, 3), (2, 3, 1, 2), (2, 1, 1, 1), (1, 0, 0, 1), (1, 1, 1, 2), 2),
@@ -167,6 +167,8 @@ def test_any_number_of_axes_in_bf16() -> None:
 @pytest.mark.parametrize("kind", ["Convolution", "Im2col"])
 def test_a_dilation_of_0_has_no_onnx_form(kind: str) -> None:
     fields = "kernel_size: 3 dilation: 0" + (" num_output: 1" if kind == "Convolution" else "")
-    net = one_layer(f'type: "{kind}" bottom: "x" top: "y" convolution_param {{ {fields} }}', x=np.ones((1, 1, 4, 4)))
+    net = one_layer(
+        f'type: "{kind}" bottom: "x" top: "y" convolution_param {{ {fields} }}', "TEST", x=np.ones((1, 1, 4, 4))
+    )
     with pytest.raises(CaffeError, match=r"layer 'L': kernel \[3, 3\] with dilation \[0, 0\] on a bottom of \[4, 4\]"):
         to_onnx(net)
