@@ -74,7 +74,7 @@ class Session:
         from caffe_compat.data import held, nvjpeg
         from caffe_compat.solver import Solver
         from yosinski import progress
-        from yosinski.cli.options import say_device
+        from yosinski.device import say_device
         from yosinski.run_dir import describe_file
 
         training, world = self.training, parallel.world()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from yosinski.cli.options import PATH, device_option, find_device
+from yosinski.cli.options import PATH, device_option
 
 if TYPE_CHECKING:
     from yosinski.bench.comparison import Comparison, Progress
@@ -194,6 +194,7 @@ def report(wish: Wish, device: str, measure: Callable[[int, Any, Progress], Iter
     from caffe_compat.atomic import writing
     from yosinski.bench import machine, regression
     from yosinski.bench.show import Live, show
+    from yosinski.device import find_device
 
     where = find_device(device)
     facts = machine.facts(where)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from yosinski.cli.options import PATH, Split
+from yosinski.cli.options import PATH, Size, Split
 
 ORDER = click.option(
     "--order",
@@ -25,18 +25,6 @@ JOBS = click.option("--jobs", type=click.IntRange(min=1), help="Threads.  [defau
 @click.group()
 def data() -> None:
     """Make and inspect databases of images and their means."""
-
-
-class Size(click.ParamType):
-    """HEIGHTxWIDTH in pixels."""
-
-    name = "HxW"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        height, _, width = value.partition("x")
-        if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
-            self.fail(f"{value!r} is not HEIGHTxWIDTH, such as 256x256", param, ctx)
-        return int(height), int(width)
 
 
 @data.command()

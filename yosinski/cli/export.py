@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import click
 
-from yosinski.cli.options import PATH, model_argument, weights_option
-
-
-class Size(click.ParamType):
-    """HEIGHTxWIDTH in pixels."""
-
-    name = "HxW"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        found = re.fullmatch(r"(\d+)x(\d+)", value)
-        if not found:
-            self.fail(f"{value!r} is not HEIGHTxWIDTH, such as 256x256", param, ctx)
-        return int(found[1]), int(found[2])
+from yosinski.cli.options import PATH, Size, model_argument, weights_option
 
 
 class Names(click.ParamType):

@@ -10,8 +10,6 @@ from typing import Any
 
 import click
 
-from caffe_compat.errors import CaffeError
-
 PATH = click.Path(path_type=Path)
 
 
@@ -35,6 +33,18 @@ class Split(click.ParamType):
         if not re.fullmatch(r"\d{1,9}|natman", value):
             self.fail(f"{value!r} is neither natman nor a seed such as 0", param, ctx)
         return str(value)
+
+
+class Size(click.ParamType):
+    """HEIGHTxWIDTH in pixels."""
+
+    name = "HxW"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        found = re.fullmatch(r"0*([1-9]\d*)x0*([1-9]\d*)", value)
+        if not found:
+            self.fail(f"{value!r} is not HEIGHTxWIDTH, such as 256x256", param, ctx)
+        return int(found[1]), int(found[2])
 
 
 def model_argument(command: Callable[..., None]) -> Callable[..., None]:
@@ -69,29 +79,3 @@ precision_option = click.option(
     type=click.Choice(["fp32", "tf32", "bf16"]),
     help="fp32, Caffe's, or what a GPU does faster and less exactly.",
 )
-
-
-def find_device(name: str, prefer_cpu: bool = False) -> Any:
-    """The torch.device of --device; ``prefer_cpu``: what auto means where a definition asks for the CPU."""
-    import torch
-
-    from caffe_compat import parallel
-
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() and not prefer_cpu else "cpu"
-    if ":" in name and parallel.world().size > 1:
-        raise CaffeError(f"--device {name}: of several processes each takes the GPU of its own number; expected cuda")
-    device = torch.device(f"cuda:{parallel.device_index()}" if name == "cuda" else name)
-    if device.type == "cuda" and device.index >= torch.cuda.device_count():
-        raise CaffeError(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA device(s)")
-    return device
-
-
-def say_device(device: Any, cpu_line: int, gpu_line: int) -> None:
-    """Caffe's first log line."""
-    from caffe_compat import glog
-
-    if device.type == "cpu":
-        glog.info(f"caffe.cpp:{cpu_line}", "Use CPU.")
-    else:
-        glog.info(f"caffe.cpp:{gpu_line}", f"Use GPU with device ID {device.index}")

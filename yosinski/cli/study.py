@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from yosinski.cli.options import PATH
+from yosinski.cli.options import PATH, Device
 
 FOLDER = click.argument("folder", metavar="[DIR]", type=PATH, default=Path("runs/study"))
 PRESET = click.option(
@@ -77,7 +77,7 @@ def study() -> None:
 @MAX_ITER
 @click.option("--speed", type=click.FloatRange(min=0, min_open=True), metavar="IMG/S", help="Of one net in training.")
 @click.option("--measure", is_flag=True, help="Measure the speed on this machine, and remember it.")
-@click.option("--device", default="auto", show_default=True, help="For --measure: auto, cpu or cuda:N.")
+@click.option("--device", type=Device(), default="auto", show_default=True, help="For --measure: auto, cpu or cuda:N.")
 @click.option("--gpus", type=click.IntRange(min=1), default=1, show_default=True, help="Groups in training at a time.")
 @JSON
 def plan(
@@ -100,7 +100,7 @@ def plan(
 
     made = make_plan(find_preset(preset, together), max_iter)
     if measure:
-        from yosinski.cli.options import find_device
+        from yosinski.device import find_device
 
         measure_speed(made.preset.scale, find_device(device))
     known = find_speed(made.preset.scale, speed, Folder(folder))

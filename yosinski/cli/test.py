@@ -10,10 +10,8 @@ import click
 from yosinski.cli.options import (
     compat_option,
     device_option,
-    find_device,
     model_argument,
     precision_option,
-    say_device,
     weights_option,
 )
 
@@ -48,6 +46,7 @@ def test(
     from caffe_compat.errors import CaffeError
     from caffe_compat.net import Net
     from caffe_compat.proto import caffe_pb2
+    from yosinski.device import find_device, say_device
     from yosinski.model import find_model
     from yosinski.run_dir import RunDir
 

@@ -9,10 +9,8 @@ import click
 
 from yosinski.cli.options import (
     device_option,
-    find_device,
     model_argument,
     precision_option,
-    say_device,
     weights_option,
 )
 
@@ -45,6 +43,7 @@ def time(
     from caffe_compat.cli.time import benchmark
     from caffe_compat.net import Net
     from caffe_compat.proto import caffe_pb2
+    from yosinski.device import find_device, say_device
     from yosinski.model import find_model
 
     glog.attach(sys.stderr)

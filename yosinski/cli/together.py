@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import click
 
 from caffe_compat.program import INTERRUPTED
-from yosinski.cli.options import find_device
 
 if TYPE_CHECKING:
     from yosinski.session import Outcome
@@ -24,6 +23,7 @@ def train_together(prototxts: Sequence[Path], wish: Wish, device: str) -> None:
     To be resumed, each goes on from its own newest snapshot; those without one begin, those that have finished stay.
     """
     from yosinski import together
+    from yosinski.device import find_device
     from yosinski.session import Outcome
     from yosinski.training import Training
 

@@ -14,7 +14,6 @@ from yosinski.cli.options import (
     PATH,
     compat_option,
     device_option,
-    find_device,
     precision_option,
     split_option,
     weights_option,
@@ -106,6 +105,7 @@ def train(
         raise click.UsageError("--snapshot, --resume and --resume-as-caffe exclude each other.")
     from caffe_compat import parallel
     from yosinski import session
+    from yosinski.device import find_device
     from yosinski.model import find_weights
     from yosinski.training import Training, Wish
 

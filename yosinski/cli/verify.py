@@ -48,7 +48,7 @@ def verify(
     """
     from caffe_compat.atomic import writing
     from caffe_compat.errors import CaffeError
-    from yosinski.cli.options import find_device
+    from yosinski.device import find_device
     from yosinski.progress import counting
     from yosinski.verify_model import verify_model
 

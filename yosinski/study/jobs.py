@@ -84,7 +84,7 @@ def _start(study: dict[str, Any], name: str) -> tuple[Any, ...]:
 def _train_together(study: dict[str, Any], names: Sequence[str], errors: list[CaffeError]) -> bool:
     """Train nets together; False if they were stopped."""
     from yosinski import together
-    from yosinski.cli.options import find_device
+    from yosinski.device import find_device
 
     trainings, trained = [], []
     for name in names:

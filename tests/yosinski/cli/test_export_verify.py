@@ -65,6 +65,7 @@ def test_verify_names_the_layer_of_an_altered_weight(run, mini_run, tmp_path: Pa
     [
         (["--precision", "fp8"], 2, "'fp8' is not one of 'fp32', 'fp16'"),
         (["--image-size", "256"], 2, "'256' is not HEIGHTxWIDTH, such as 256x256"),
+        (["--image-size", "0x256"], 2, "'0x256' is not HEIGHTxWIDTH, such as 256x256"),
         (["--outputs", "probs"], 1, "computes no blob 'probs' to give out; did you mean prob?"),
         (["--with-preprocessing", "--image-size", "20x20"], 1, "crop_size: 24 is larger than the image"),
     ],

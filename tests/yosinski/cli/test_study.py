@@ -44,6 +44,11 @@ def test_no_such_preset(run) -> None:
     assert (done.code, done.err.startswith("yosinski: mine.json: not JSON")) == (1, True)
 
 
+def test_no_such_device(run) -> None:
+    done = run("study", "plan", "--measure", "--device", "gpu")
+    assert (done.code, "'gpu' is not auto, cpu, cuda or cuda:N" in done.err) == (2, True)
+
+
 def test_status_of_a_study_that_has_not_begun(run) -> None:
     done = run("study", "status", "nowhere")
     assert (done.code, done.err) == (1, "yosinski: nowhere: no study here; `yosinski study run` begins one\n")
