@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from caffe_compat import parallel
 from caffe_compat.layers.base import NEEDS_LABELS, Layer, Shape
-from caffe_compat.layers.labels import class_indices
+from caffe_compat.layers.labels import check_one_for_each, class_indices
 from caffe_compat.layers.multinomial_logistic_loss import LOG_THRESHOLD
 from caffe_compat.layers.registry import register
 
@@ -40,14 +38,10 @@ class Accuracy(Layer):
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         scores, labels = shapes
-        classes, positions = scores[self.along], math.prod(scores) // max(1, scores[self.along])
+        classes = scores[self.along]
         if self.param.accuracy_param.top_k > classes:
             self.fail(f"top_k: {self.param.accuracy_param.top_k} must not exceed the number of classes, {classes}")
-        if math.prod(labels) != positions:
-            self.fail(
-                f"number of labels must match number of predictions: {math.prod(labels)} labels in a bottom of shape "
-                f"{list(labels)}, {positions} positions in scores of shape {list(scores)} along axis {self.along}"
-            )
+        check_one_for_each(self, scores, labels, self.along)
         if self.compat.accuracy_of_two:
             return [(1, 2, 1, 1)]
         return [(), (classes,)][: len(self.param.top)]

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from caffe_compat import net_log
+from caffe_compat.errors import CaffeError
 from caffe_compat.layers.base import Gradients, LossLayer, Need, Shape
-from caffe_compat.layers.labels import check_same_images, class_indices
+from caffe_compat.layers.labels import check_one_for_each, check_same_images, class_indices
 from caffe_compat.layers.multinomial_logistic_loss import LOG_THRESHOLD
 from caffe_compat.layers.normalization import normalizer
 from caffe_compat.layers.registry import register
@@ -42,18 +43,22 @@ class InfogainLoss(LossLayer):
         if len(shapes) < 3:
             if not param.source:
                 self.fail("infogain_loss_param.source is missing; expected the file of H, or H as the third bottom")
-            blob = binary.read(param.source, raw_blobs.message_class("BlobProto"))
-            self.matrix = torch.from_numpy(raw_blobs.to_array(blob).copy())
+            self.matrix = self._read_matrix(param.source)
+
+    def _read_matrix(self, source: str) -> Tensor:
+        """H, float32, in the shape that its file gives it."""
+        try:
+            blob = binary.read(source, raw_blobs.message_class("BlobProto"))
+            return torch.from_numpy(raw_blobs.to_array(blob).copy())
+        except CaffeError as error:  # names the file
+            self.fail(f"infogain_loss_param.source: {error}")
+        except ValueError as error:
+            self.fail(f"infogain_loss_param.source: {source}: {error}")
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         check_same_images(self, shapes)
         scores, labels = shapes[:2]
-        positions = math.prod(scores) // max(1, scores[self.along])
-        if math.prod(labels) != positions:
-            self.fail(
-                f"number of labels must match number of predictions: {math.prod(labels)} labels in a bottom of shape "
-                f"{list(labels)}, {positions} positions in scores of shape {list(scores)} along axis {self.along}"
-            )
+        check_one_for_each(self, scores, labels, self.along)
         size = math.prod(shapes[2]) if len(shapes) > 2 else self.matrix.numel() if self.matrix is not None else 0
         if size != scores[self.along] ** 2:
             self.fail(f"H has {size} values; expected {scores[self.along]} x {scores[self.along]}")

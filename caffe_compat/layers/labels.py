@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -22,6 +24,16 @@ def class_indices(layer: Layer, labels: Tensor, classes: int, ignore: int | None
         worst = int(index.min()) if int(index.min()) < 0 else int(index.max())
         layer.fail(f"label {worst} in bottom {layer.param.bottom[1]!r} is not one of the classes 0 to {classes - 1}")
     return index, valid
+
+
+def check_one_for_each(layer: Layer, scores: Shape, labels: Shape, along: int) -> None:
+    """Fail unless there are as many labels as positions in scores whose classes lie along an axis."""
+    positions = math.prod(scores[:along]) * math.prod(scores[along + 1 :])
+    if math.prod(labels) != positions:
+        layer.fail(
+            f"number of labels must match number of predictions: {math.prod(labels)} labels in a bottom of shape "
+            f"{list(labels)}, {positions} positions in scores of shape {list(scores)} along axis {along}"
+        )
 
 
 def check_same_images(layer: Layer, shapes: list[Shape]) -> None:

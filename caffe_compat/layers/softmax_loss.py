@@ -11,7 +11,7 @@ from torch import Tensor
 
 from caffe_compat import net_log
 from caffe_compat.layers.base import Gradients, LossLayer, Need, Shape
-from caffe_compat.layers.labels import check_same_images, class_indices
+from caffe_compat.layers.labels import check_one_for_each, check_same_images, class_indices
 from caffe_compat.layers.normalization import normalizer
 from caffe_compat.layers.registry import register
 
@@ -39,12 +39,7 @@ class SoftmaxWithLoss(LossLayer):
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         check_same_images(self, shapes)
         scores, labels = shapes
-        positions = math.prod(scores[: self.along]) * math.prod(scores[self.along + 1 :])
-        if math.prod(labels) != positions:
-            self.fail(
-                f"number of labels must match number of predictions: {math.prod(labels)} labels in a bottom of shape "
-                f"{list(labels)}, {positions} positions in scores of shape {list(scores)} along axis {self.along}"
-            )
+        check_one_for_each(self, scores, labels, self.along)
         return [(), scores][: max(1, len(self.param.top))]
 
     def forward(self, *bottoms: Tensor) -> Tensor | tuple[Tensor, ...]:

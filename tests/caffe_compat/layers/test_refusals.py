@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from caffe_compat.errors import CaffeError
+from caffe_compat.proto import caffe_pb2
 
 from .by_hand import one_layer
 
@@ -37,6 +40,9 @@ CASES = {
     "scalar_images": ("BatchReindex", "", [(), (2,)], "bottom 0 has no axes"),
     "scalar_selector": ("Filter", "", [(2,), ()], "the selector has shape"),
     "scalar_losses": ("EuclideanLoss", "", [(), ()], "the same dimension"),
+    "softmax_two_labels": ("SoftmaxWithLoss", "", [(5, 3), (5, 2)], "10 labels .* 5 positions .* along axis 1"),
+    "accuracy_labels": ("Accuracy", "accuracy_param { axis: 2 }", [(5, 3, 2), (5,)], "5 labels .* 15 positions"),
+    "infogain_labels": ("InfogainLoss", "", [(5, 3), (5, 2), (3, 3)], "10 labels .* 5 positions"),
     "hinge_labels": ("HingeLoss", "", [(5, 3), (4,)], "the same first dimension"),
 }
 
@@ -49,6 +55,16 @@ def test_refused(case: str) -> None:
     tops = 'top: "y" top: "z"' if case == "other_axes" else 'top: "y"'
     with pytest.raises(CaffeError, match=f"layer 'L': .*{words}"):
         one_layer(f'type: "{kind}" {names} {tops} {fields}', force=False, **bottoms)
+
+
+def test_refused_matrix(tmp_path: Path) -> None:
+    path = tmp_path / "h.binaryproto"
+    layer = f'type: "InfogainLoss" bottom: "x" bottom: "y" top: "l" infogain_loss_param {{ source: "{path}" }}'
+    for said in (f"{path}: cannot read it", f"{path}: 3 values for shape \\[2, 2\\]"):
+        with pytest.raises(CaffeError, match=f"layer 'L': infogain_loss_param.source: {said}"):
+            one_layer(layer, x=[[1, 2]], y=[0])
+        blob = caffe_pb2.BlobProto(shape={"dim": [2, 2]}, data=[1, 2, 3])
+        path.write_bytes(blob.SerializeToString())
 
 
 @pytest.mark.parametrize("kind", ["AbsVal", "Flatten", "Reshape"])
