@@ -50,6 +50,12 @@ class GlogFormatter(logging.Formatter):
         return f"{self.before}{letter}{time} {threading.get_native_id():5d} {where}] {record.getMessage()}"
 
 
+def level_of(severity: int) -> int:
+    """The logging level of a severity by glog's number, 0 INFO to 3 FATAL; of numbers beyond these the nearest one's."""
+    levels = list(SEVERITY.values())
+    return levels[min(max(severity, 0), len(levels) - 1)]
+
+
 def enabled() -> bool:
     """Whether anybody listens: what is dear to put into words need not be, otherwise."""
     return len(logger.handlers) > 1 or logger.propagate

@@ -47,8 +47,7 @@ def _check_device(device_id: int) -> None:
 def init_log(level: int = 0, stderr: bool = True) -> None:
     """Print Caffe's log lines to stderr, from glog's ``level`` on: 0 all, 1 warnings, 2 errors, 3 what ends a run."""
     if stderr:
-        levels = list(glog.SEVERITY.values())
-        glog.attach(sys.stderr, levels[min(level, len(levels) - 1)])
+        glog.attach(sys.stderr, glog.level_of(level))
 
 
 def log(message: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import socket
@@ -20,7 +19,6 @@ from caffe_compat.errors import CaffeError
 
 TRUE, FALSE = ("1", "t", "true", "y", "yes"), ("0", "f", "false", "n", "no")
 HELP: dict[str, Any] = {"help_option_names": ["--help", "-help"]}
-LEVELS = (logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)  # of glog's severities 0 to 3
 
 
 def flag(name: str, default: str | int | bool, help: str, **others: Any) -> click.Option:
@@ -56,10 +54,9 @@ class Program(click.Command):
         _, _, level, folder = (
             ctx.params.pop(name) for name in ("logtostderr", "alsologtostderr", "minloglevel", "log_dir")
         )
-        least = LEVELS[min(max(level, 0), 3)]
         with ExitStack() as stack:
             for target in [sys.stderr, _log_file(Path(folder))] if folder else [sys.stderr]:
-                stack.callback(glog.detach, glog.attach(target, least))
+                stack.callback(glog.detach, glog.attach(target, glog.level_of(level)))
             return super().invoke(ctx)
 
 

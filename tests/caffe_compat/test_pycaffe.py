@@ -274,9 +274,11 @@ def test_timer_and_log(capsys: pytest.CaptureFixture[str]) -> None:
     timer.start()
     timer.stop()
     assert 0 < timer.ms < 1000
-    caffe.init_log(0, True)
-    try:
-        caffe.log("hello")
-    finally:
-        glog.detach(glog.logger.handlers[-1])
-    assert capsys.readouterr().err.endswith("_caffe.cpp:52] hello\n")
+    for level, said in ((-1, "_caffe.cpp:52] hello\n"), (0, "_caffe.cpp:52] hello\n"), (1, ""), (9, "")):
+        caffe.init_log(level, True)
+        try:
+            caffe.log("hello")
+        finally:
+            glog.detach(glog.logger.handlers[-1])
+        err = capsys.readouterr().err
+        assert err.endswith(said) and bool(err) == bool(said)
