@@ -51,7 +51,7 @@ class GlogFormatter(logging.Formatter):
 
 
 def level_of(severity: int) -> int:
-    """The logging level of a severity by glog's number, 0 INFO to 3 FATAL; of numbers beyond these the nearest one's."""
+    """The logging level of a severity by glog's number, 0 INFO to 3 FATAL; numbers beyond these are the nearest."""
     levels = list(SEVERITY.values())
     return levels[min(max(severity, 0), len(levels) - 1)]
 

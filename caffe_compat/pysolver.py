@@ -26,8 +26,9 @@ class Solver(CoreSolver):
 
     type: ClassVar[str]
 
-    def __init__(self, solver_file: str | os.PathLike[str] | Any) -> None:
-        param, source = _read(solver_file)
+    def __init__(self, solver_file: str | os.PathLike[str] | Any, source: str = "solver") -> None:
+        """``source``: the file that a SolverParameter was read from, for error messages."""
+        param, source = _read(solver_file, source)
         if param.type != self.type:
             param.type = self.type
         super().__init__(param, Net, source=source)
@@ -91,16 +92,16 @@ _CLASSES: dict[str, type[Solver]] = {
 
 def get_solver(solver_file: str | os.PathLike[str] | Any) -> Solver:
     """The solver of a prototxt (or of a SolverParameter), of the type that it names."""
-    param, source = _read(solver_file)
+    param, source = _read(solver_file, "solver")
     if param.type not in _CLASSES:
         raise CaffeError(f"{source}: Unknown solver type: {param.type!r}; known: {', '.join(_CLASSES)}")
-    return _CLASSES[param.type](solver_file)
+    return _CLASSES[param.type](param, source)
 
 
-def _read(solver_file: str | os.PathLike[str] | Any) -> tuple[Any, str]:
+def _read(solver_file: str | os.PathLike[str] | Any, source: str) -> tuple[Any, str]:
     """A SolverParameter of one's own, and its name in errors."""
     if isinstance(solver_file, (str, os.PathLike)):
         return read_solver(os.fspath(solver_file)), os.fspath(solver_file)
     param = type(solver_file)()
     param.CopyFrom(solver_file)
-    return param, "solver"
+    return param, source

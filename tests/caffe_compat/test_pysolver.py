@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 import caffe_compat as caffe
+from caffe_compat import glog
 from caffe_compat.errors import CaffeError
 from caffe_compat.proto import caffe_pb2, read_solver
 
@@ -54,6 +56,17 @@ def test_the_class_decides_and_get_solver_reads(name: str, solver_file: Path) ->
     assert solver.optimizer.rule.type == name
     other = CLASSES["Adam" if name == "SGD" else "SGD"](str(solver_file))  # whatever the prototxt says, as in pycaffe
     assert other.optimizer.rule.type != name
+
+
+def test_a_solver_file_is_read_once(solver_file: Path) -> None:
+    solver_file.write_text(solver_file.read_text() + " solver_type: ADAM")
+    lines = io.StringIO()
+    handler = glog.attach(lines)
+    try:
+        assert isinstance(caffe.get_solver(solver_file), caffe.AdamSolver)
+    finally:
+        glog.detach(handler)
+    assert lines.getvalue().count("Attempting to upgrade input file") == 1
 
 
 def test_an_unknown_type_is_named(solver_file: Path) -> None:
