@@ -37,26 +37,28 @@ class OnnxModel:
         self.output: str = "prob" if "prob" in names else names[0]
 
     @cached_property
-    def input(self) -> str:
-        """Name of the input. CaffeError unless it is the only one and takes any number of images."""
-        inputs = [(value.name, _dims(value)) for value in self.proto.graph.input]
+    def _input(self) -> tuple[str, list[int | str]]:
+        """Name and sizes of the input. CaffeError unless it is the only one and takes any number of images."""
+        inputs = [(value.name, dims_of(value)) for value in self.proto.graph.input]
         if len(inputs) != 1 or len(inputs[0][1]) != 4 or isinstance(inputs[0][1][0], int):
             wanted = [dims for _, dims in inputs]
             raise CaffeError(f"{self.path}: takes inputs {wanted}; expected one, [N, channels, height, width]")
-        return inputs[0][0]
+        return inputs[0]
+
+    @property
+    def input(self) -> str:
+        """Name of the input. CaffeError unless it is one of images."""
+        return self._input[0]
 
     @property
     def image_shape(self) -> tuple[int, ...]:
-        """(channels, height, width) of the images that go in."""
-        assert self.input
-        return tuple(map(int, _dims(self.proto.graph.input[0])[1:]))
+        """(channels, height, width) of the images that go in. CaffeError unless these are the input."""
+        return tuple(map(int, self._input[1][1:]))
 
     @property
     def takes_pixels(self) -> bool:
         """Whether images go in as they are stored, uint8, because crop, mean and scale are in the model."""
-        import onnx
-
-        return self.proto.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
+        return takes_pixels(self.proto.graph.input[0])
 
     @property
     def in_half(self) -> bool:
@@ -76,5 +78,13 @@ def one_line(error: object) -> str:
     return " ".join(str(error).split())
 
 
-def _dims(value: Any) -> list[int | str]:
+def dims_of(value: Any) -> list[int | str]:
+    """The sizes of a ValueInfoProto; a name stands for one that is known at run time only."""
     return [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
+
+
+def takes_pixels(value: Any) -> bool:
+    """Whether an input, a ValueInfoProto, is of images as they are stored, uint8."""
+    import onnx
+
+    return bool(value.type.tensor_type.elem_type == onnx.TensorProto.UINT8)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from caffe_compat.errors import CaffeError
 from yosinski.images import Images
-from yosinski.onnx_model import one_line
+from yosinski.onnx_model import dims_of, one_line, takes_pixels
 from yosinski.runtimes import onnx_session
 from yosinski.verify_report import compare, judge
 
@@ -98,7 +98,7 @@ def measure(
     for feed, of_images in _database(single, db, transform, limit) if db else _random(single, transform):
         labels.append(of_images)
         for session, found in zip(sessions, scores):
-            found.append(_rows(session, output, feed))
+            found.append(_rows(session, output, feed, source))
     reference, reduced = (np.concatenate(found) for found in scores)
     difference = compare(reference, reduced, 0)
     accuracies = None
@@ -116,11 +116,11 @@ def measure(
     )
 
 
-def _rows(session: Any, output: str, feed: Feed) -> NDArray[np.float32]:
+def _rows(session: Any, output: str, feed: Feed, source: str) -> NDArray[np.float32]:
     try:
         (top,) = session.run([output], feed)
     except Exception as error:  # its exceptions have no common class of their own
-        raise CaffeError(f"float16 cannot be measured on random values: {one_line(error)}") from None
+        raise CaffeError(f"float16 cannot be measured on {source}: {one_line(error)}") from None
     top = np.atleast_1d(top)
     return top.reshape(len(top), math.prod(top.shape[1:]))
 
@@ -129,10 +129,10 @@ def _database(
     model: onnx.ModelProto, db: Path, transform: Any, limit: int
 ) -> Iterator[tuple[Feed, NDArray[np.int64] | None]]:
     inputs = model.graph.input
-    if len(inputs) != 1 or len(_shape(inputs[0])) != 4:
-        names = ", ".join(f"{value.name!r} {_shape(value)}" for value in inputs) or "none"
+    if len(inputs) != 1 or len(dims_of(inputs[0])) != 4:
+        names = ", ".join(f"{value.name!r} {dims_of(value)}" for value in inputs) or "none"
         raise CaffeError(f"--db measures float16 for nets with one input of images; this one has {names}")
-    pixels, shape = _takes_pixels(inputs[0]), _shape(inputs[0])[1:]
+    pixels, shape = takes_pixels(inputs[0]), dims_of(inputs[0])[1:]
     with Images(db, transform, BATCH, limit, pixels=pixels) as images:
         given = images.stored_shape if pixels else images.shape
         if list(given) != shape:
@@ -144,7 +144,7 @@ def _database(
 
 
 def _random_source(model: onnx.ModelProto) -> str:
-    return RANDOM_PIXELS if {len(_shape(value)) for value in model.graph.input} == {4} else RANDOM_VALUES
+    return RANDOM_PIXELS if {len(dims_of(value)) for value in model.graph.input} == {4} else RANDOM_VALUES
 
 
 def _random(model: onnx.ModelProto, transform: Any) -> Iterator[tuple[Feed, None]]:
@@ -154,19 +154,11 @@ def _random(model: onnx.ModelProto, transform: Any) -> Iterator[tuple[Feed, None
     for _ in range(0, RANDOM_IMAGES, BATCH):
         feed: Feed = {}
         for value in model.graph.input:
-            shape = [BATCH if isinstance(size, str) else size for size in _shape(value)]
+            shape = [BATCH if isinstance(size, str) else size for size in dims_of(value)]
             if len(shape) != 4:
                 feed[value.name] = random.integers(0, 2, shape).astype(np.float32)
                 continue
             pixels = random.integers(0, 256, shape, np.uint8)
             data = (pixels.astype(np.float32) - np.float32(centre)) * np.float32(transform.scale)
-            feed[value.name] = pixels if _takes_pixels(value) else data
+            feed[value.name] = pixels if takes_pixels(value) else data
         yield feed, None
-
-
-def _shape(value: onnx.ValueInfoProto) -> list[int | str]:
-    return [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
-
-
-def _takes_pixels(value: onnx.ValueInfoProto) -> bool:
-    return value.type.tensor_type.elem_type == onnx.TensorProto.UINT8

@@ -14,11 +14,12 @@ from typing import Any
 
 from caffe_compat.atomic import writing
 from caffe_compat.errors import CaffeError
+from yosinski.audit.numbers import top1_statistic
 from yosinski.logs import find_logs, read_run
 from yosinski.net_names import parse_name
+from yosinski.report.points import BEST_TESTS
 from yosinski.study.folder import Folder
 
-BEST = 10  # the paper's number of a net is the mean of so many best tests
 COLUMNS = (
     "net", "family", "split", "base", "target", "n", "iterations", "top1", "last_top1", "last_loss",
     "runtimes_agree", "max_delta", "weights_sha256",
@@ -45,11 +46,11 @@ def write_report(folder: Folder, study: dict[str, Any]) -> None:
         command.append("--no-original")  # other nets, other images
     if importlib.util.find_spec("matplotlib") is None:
         command.append("--html")
-    made = subprocess.run(
-        [*command, *(str(folder.run(net["name"]).path) for net in study["nets"])], stderr=-1, text=True
-    )
+    runs = [str(folder.run(net["name"]).path) for net in study["nets"]]
+    made = subprocess.run([*command, *runs], stderr=subprocess.PIPE, text=True)
     if made.returncode:
-        raise CaffeError(f"{folder.results.parent}: no page: {made.stderr.strip().splitlines()[-1:]}")
+        lines = made.stderr.strip().splitlines() or [f"exit code {made.returncode}"]
+        raise CaffeError(f"{folder.results.parent}: no page: {lines[-1].removeprefix('yosinski: ')}")
 
 
 def _row(folder: Folder, net: dict[str, Any]) -> dict[str, Any]:
@@ -68,7 +69,7 @@ def _row(folder: Folder, net: dict[str, Any]) -> dict[str, Any]:
         "target": spec.target or "whole",
         "n": net["n"],
         "iterations": net["iterations"],
-        "top1": f"{fmean(sorted(tests['top1'].tolist())[-BEST:]):.6f}",
+        "top1": f"{top1_statistic(tests, None, min(BEST_TESTS, len(tests))):.6f}",
         "last_top1": f"{tests['top1'][-1]:.6f}",
         "last_loss": f"{tests['loss'][-1]:.6f}",
         "runtimes_agree": verified["ok"],

@@ -245,3 +245,7 @@ def test_onnx_verification_and_results(study: Folder) -> None:
     assert 0 < scores[0] != scores[1]
     assert list(table(list(rows.values())).columns[1].cells) == [f"{float(rows['transfer0A0B_1_3']['top1']):.4f}"]
     assert Path("report/index.html").stat().st_size > 10_000
+    Path("report/index.html").unlink()
+    Path("report/index.html").mkdir()
+    with pytest.raises(CaffeError, match="^report: no page: report/index.html: cannot write: "):
+        run_job("report", [])
