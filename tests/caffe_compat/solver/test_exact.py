@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -57,7 +58,7 @@ from pathlib import Path
 
 torch.set_num_threads(1)
 solver = Solver("solver.prototxt", exact=True)
-solver.add_callback(lambda: time.sleep(0.01), lambda: None)  # leave time to be killed
+solver.add_callback(lambda: time.sleep(0.01), lambda: None)  # some snapshots until it is killed, not hundreds
 states = sorted(Path().glob("snap*.solverstate"), key=lambda path: int(path.stem.rpartition("_")[2]))
 if states:
     solver.restore(states[-1])
@@ -244,22 +245,30 @@ def test_errors_are_one_line(folder: Path) -> None:
     fails(r"of other nets: .*'data'", NET.replace('name: "data"', 'name: "input"'))
 
 
+def newest() -> int:
+    """The iteration of the newest snapshot; 0 where there is none."""
+    return max((int(path.stem.rpartition("_")[2]) for path in Path().glob("snap*.solverstate")), default=0)
+
+
 def test_a_killed_run_ends_like_one_that_was_not(folder: Path) -> None:
-    definition = param("snapshot: 2 max_iter: 30 random_seed: 5")
-    (folder / "solver.prototxt").write_text(prototxt.format(definition))
-    definition.snapshot_prefix = "calm"
-    undisturbed(definition)
-    chance, kills = random.Random(4), 0
-    for attempt in range(20):
+    definition = param("snapshot: 2 max_iter: 1000000 random_seed: 5")  # never over before it is killed
+    chance = random.Random(4)
+    for kill in (True, True, False):
+        if not kill:
+            definition.max_iter = newest() + 6
+        Path("solver.prototxt").write_text(prototxt.format(definition))
+        seen = newest()
         # What it says goes nowhere but for the word that training begins.
         with subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True) as child:
             assert child.stdout is not None and child.stdout.readline() == "training\n"
-            if attempt < 2:
-                time.sleep(chance.uniform(0.02, 0.2))
+            if kill:
+                while child.poll() is None and newest() == seen:
+                    time.sleep(0.002)
+                time.sleep(chance.uniform(0, 0.1))
                 child.kill()
-                kills += 1
-        if child.returncode == 0:
-            break
-    assert child.returncode == 0 and kills == 2
-    assert files(30) == files(30, "calm")
-    assert exact_state.read(Path("snap_iter_30.solverstate"))["iter"] == 30
+        assert child.returncode == (-signal.SIGKILL if kill else 0)
+    end = definition.max_iter
+    definition.snapshot_prefix = "calm"
+    undisturbed(definition)
+    assert files(end) == files(end, "calm")
+    assert exact_state.read(Path(f"snap_iter_{end}.solverstate"))["iter"] == end

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from yosinski.run_dir import RunDir
+from yosinski.run_dir import RunDir, snapshot_iteration
 
 YOSINSKI = [sys.executable, "-m", "yosinski"]
 NUMBER = re.compile(r"-?\d+\.?\d*(?:e[+-]\d+)?")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+NEVER = "--max-iter=1000000"  # is a run over before it is stopped, however late that is
 
 
 def lines_of(log: str, *files: str) -> list[str]:
@@ -161,7 +162,7 @@ def no_temporary_files() -> bool:
 
 
 def test_ctrl_c_finishes_the_iteration_and_leaves_a_snapshot(mini: list[str]) -> None:
-    process = start(mini, "Iteration 20,")
+    process = start([*mini, NEVER], "Iteration 20,")
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
@@ -178,7 +179,7 @@ def test_ctrl_c_finishes_the_iteration_and_leaves_a_snapshot(mini: list[str]) ->
 
 def test_killed_and_resumed(mini: list[str]) -> None:
     """Resumed, the run ends as one that was left alone; resumed as Caffe did, as one from the snapshot by hand."""
-    process = start([*mini, "--max-iter=40"], "Iteration 10 (")
+    process = start([*mini, NEVER], "Iteration 10 (")
     time.sleep(random.uniform(0, 0.2))
     process.kill()
     process.communicate()
@@ -186,16 +187,17 @@ def test_killed_and_resumed(mini: list[str]) -> None:
         log.write("half a line")
     shutil.copytree("run", "caffe")
     state = RunDir(Path("run")).newest_state()
-    train = [*mini[:-1], "--max-iter=40"]
+    end = snapshot_iteration(state) + 30
     for command in (
-        [*train, "--out=calm"],
-        [*YOSINSKI, "train", "run", "--resume", "--max-iter=40"],
-        [*train, "--out=hand", f"--snapshot={state}"],
-        [*YOSINSKI, "train", "caffe", "--resume-as-caffe", "--max-iter=40"],
+        [*mini[:-1], "--out=calm"],
+        [*YOSINSKI, "train", "run", "--resume"],
+        [*mini[:-1], "--out=hand", f"--snapshot={state}"],
+        [*YOSINSKI, "train", "caffe", "--resume-as-caffe"],
     ):
+        command.append(f"--max-iter={end}")
         done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-    calm, again, hand, caffe = (Path(name, f"{name}_iter_40.caffemodel").read_bytes() for name in RUNS)
+    calm, again, hand, caffe = (Path(name, f"{name}_iter_{end}.caffemodel").read_bytes() for name in RUNS)
     assert again == calm
     assert caffe == hand != calm
     assert "half a line\nI2" in Path("run/train.log").read_text()
