@@ -13,10 +13,12 @@ from pathlib import Path
 
 from caffe_compat import glog
 
+from . import own_lines
+
 
 def test_lines_look_like_caffes(golden: Path) -> None:
     stream = io.StringIO()
-    handler = glog.attach(stream)
+    handler = own_lines.attach(stream)
     glog.info("solver.cpp:239", "Iteration 0, loss = 1.2 (100%)")
     glog.warning("net.cpp:1", "second\nthird")
     glog.error("net.cpp:2", "last")
@@ -62,7 +64,7 @@ def test_a_file_is_appended_to_and_levels_are_kept(tmp_path: Path) -> None:
 
 def test_a_separate_context_has_a_log_of_its_own() -> None:
     logs = [io.StringIO() for _ in range(3)]
-    everything, contexts = glog.attach(logs[0]), [contextvars.copy_context() for _ in range(2)]
+    everything, contexts = own_lines.attach(logs[0]), [contextvars.copy_context() for _ in range(2)]
     handlers = [everything]
     for context, log, before in zip(contexts, logs[1:], ("", "two: ")):
         context.run(glog.separate)

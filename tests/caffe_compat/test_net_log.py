@@ -14,6 +14,8 @@ from caffe_compat import glog, rng
 from caffe_compat.net import Net
 from caffe_compat.proto import caffe_pb2, text
 
+from . import own_lines
+
 SIAMESE = """
 layer { name: "in" type: "Input" top: "a" top: "b" input_param { shape { dim: 2 dim: 3 } } }
 layer { name: "left" type: "InnerProduct" bottom: "a" top: "x" param { name: "w" } param { lr_mult: 0 }
@@ -28,7 +30,7 @@ layer { name: "loss" type: "EuclideanLoss" bottom: "x" bottom: "y" loss_weight: 
 def log() -> Iterator[Callable[[], list[str]]]:
     """The lines logged since the last call, from the place on."""
     stream = io.StringIO()
-    handler = glog.attach(stream)
+    handler = own_lines.attach(stream)
 
     def lines() -> list[str]:
         found = [re.sub(r"^(.)\S+ \S+ +\d+ ", r"\1 ", line) for line in stream.getvalue().splitlines()]

@@ -14,6 +14,8 @@ from click.testing import Result
 from caffe_compat import glog
 from caffe_compat.cli.device_query import show
 
+from .. import own_lines
+
 
 def test_without_a_gpu_it_is_a_failure(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
@@ -24,7 +26,7 @@ def test_without_a_gpu_it_is_a_failure(run: Callable[..., Result], monkeypatch: 
 
 def test_properties_stand_where_caffe_has_them() -> None:
     log = io.StringIO()
-    handler = glog.attach(log)
+    handler = own_lines.attach(log)
     show(1, SimpleNamespace(major=9, name="H", total_memory=4096, multi_processor_count=8))
     glog.detach(handler)
     assert [re.sub(r"^\S+ \S+ +\d+ ", "", line) for line in log.getvalue().splitlines()] == [

@@ -13,6 +13,8 @@ from caffe_compat import glog
 from caffe_compat.errors import CaffeError
 from caffe_compat.proto import caffe_pb2, text
 
+from .. import own_lines
+
 
 def net(path: object, data: str = "dim: 3 dim: 2", label: str = "dim: 3") -> caffe.Net:
     definition = (
@@ -80,7 +82,7 @@ def test_no_gradient_comes_back(tmp_path: Path) -> None:
 
 def test_log_lines(tmp_path: Path) -> None:
     loaded = net(tmp_path / "out.h5")
-    handler = glog.attach(tmp_path / "log")
+    handler = own_lines.attach(tmp_path / "log")
     loaded.forward()
     glog.detach(handler)
     lines = [line.split(None, 3)[3] for line in (tmp_path / "log").read_text().splitlines()]

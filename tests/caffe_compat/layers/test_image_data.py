@@ -15,6 +15,8 @@ from caffe_compat.errors import CaffeError
 from caffe_compat.layers.image_data import ImageData
 from caffe_compat.proto import caffe_pb2, text
 
+from .. import own_lines
+
 GOLDEN = Path(__file__).parents[2] / "golden"
 
 
@@ -215,7 +217,7 @@ def test_state_of_another_list(pictures: Path) -> None:
 
 
 def test_log_lines(pictures: Path) -> None:
-    handler = glog.attach(pictures / "log")
+    handler = own_lines.attach(pictures / "log")
     rng.set_random_seed(5)
     make("list.txt", shuffle="true", rand_skip=8).close()
     glog.detach(handler)

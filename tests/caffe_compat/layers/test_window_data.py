@@ -17,6 +17,8 @@ from caffe_compat.errors import CaffeError
 from caffe_compat.layers.window_data import WindowData
 from caffe_compat.proto import caffe_pb2, text
 
+from .. import own_lines
+
 WIDTH, HEIGHT = 12, 10
 
 # Background: a, c, d; foreground: b, e, f; the fourth line is neither.
@@ -220,7 +222,7 @@ def test_resume_is_exact(images: list[np.ndarray]) -> None:
 
 
 def test_log_lines(images: list[np.ndarray]) -> None:
-    handler = glog.attach("log")
+    handler = own_lines.attach("log")
     make(context_pad=1).close()
     glog.detach(handler)
     lines = [line.split(None, 3)[3] for line in Path("log").read_text().splitlines() if line[0] == "I"]

@@ -10,6 +10,8 @@ import pytest
 
 from caffe_compat import glog
 
+from .. import own_lines
+
 
 class Log:
     """What was logged, a line as ``severity file.cpp:line] message``."""
@@ -26,6 +28,6 @@ class Log:
 def log() -> Iterator[Log]:
     """Everything that goes through glog during the test."""
     stream = io.StringIO()
-    handler = glog.attach(stream)
+    handler = own_lines.attach(stream)
     yield Log(stream)
     glog.detach(handler)

@@ -13,6 +13,8 @@ from caffe_compat import glog
 from caffe_compat.errors import CaffeError
 from caffe_compat.solver import Solver
 
+from .. import own_lines
+
 Tiny = Callable[..., Solver]
 
 
@@ -81,7 +83,7 @@ def test_clipping_acts_on_the_sum_over_iter_size(tiny: Tiny) -> None:
     set_gradients(solver, 1.0)
     norm = float(np.sqrt(sum(p.parameter.numel() for p in solver.net.learnable if p.lr_mult)))
     log = io.StringIO()
-    handler = glog.attach(log)
+    handler = own_lines.attach(log)
     solver.apply_update()
     glog.detach(handler)
     np.testing.assert_allclose(weights(solver)["fc10"], before["fc10"] - 0.1 * (3 / norm) / 2, rtol=1e-5)
