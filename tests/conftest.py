@@ -8,8 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from yosinski.onnx_check_build import OnnxCheckUnavailable, find_or_build
+
+# The same examples each time, however long one takes; `--hypothesis-profile default` goes on looking for others.
+settings.load_profile("ci")
 
 GOLDEN = Path(__file__).parent / "golden"
 Agree = Callable[..., None]

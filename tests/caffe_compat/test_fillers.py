@@ -119,6 +119,6 @@ def test_the_error_is_the_callers() -> None:
 
 
 def test_a_large_layer_takes_no_minutes() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     fill(filler_of(type="gaussian", std=0.005), (2048, 4096))
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10

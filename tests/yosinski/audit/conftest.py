@@ -45,6 +45,6 @@ def as_log(tmp_path: Path) -> Write:
     return write
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def noise() -> np.random.Generator:
     return np.random.default_rng(5)

@@ -31,12 +31,12 @@ def test_a_process_that_has_ended_is_gone_even_if_nobody_waited() -> None:
 def test_followers_end_with_their_driver() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as driver:
         environment = {**os.environ, follow.VARIABLE: follow.mark(driver.pid)}
-        code = FOLLOWER.format("time.sleep(60)")
+        code = FOLLOWER.format("time.sleep(3600)")
         follower = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
         assert follower.stdout is not None and follower.stdout.readline() == "on\n"
         assert follower.poll() is None
         driver.kill()
-    assert follower.wait(timeout=10) == 1
+    assert follower.wait(timeout=60) == 1
     follower.stdout.close()
 
 
