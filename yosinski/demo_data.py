@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from caffe_compat.data.datum import serialize
 from caffe_compat.data.db import create_db
 from caffe_compat.data.mean import compute_image_mean
 from caffe_compat.errors import CaffeError
+from caffe_compat.progress import Progress
 from caffe_compat.proto import caffe_pb2
 from yosinski.idx import read_idx, write_idx
 from yosinski.splits import random_half
@@ -34,8 +34,6 @@ PARTS = {"train": "train", "valid": "t10k"}  # our names for the two parts, and 
 SUBSET = {"train": 400, "valid": 100}  # images a class inside the package
 SEED = 0
 MANIFEST = "manifest.json"
-
-Progress = Callable[[int, int], None]  # called with the records written and their total
 
 
 @dataclass(frozen=True)

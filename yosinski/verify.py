@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caffe_compat.errors import CaffeError
+from caffe_compat.progress import Progress
 from yosinski.deployment import Deployment, read_deployment
 from yosinski.images import Images
 from yosinski.onnx_model import OnnxModel
@@ -22,8 +23,6 @@ TOLERANCE = {"cpu": 1e-5, "cuda": 1e-4}  # of probabilities, in float32 without 
 LOOSER = {"openvino": 1e-4, "opencv": 1e-4}  # their exponentials and sums are made for speed
 HALF_TOLERANCE = 2e-2  # float16 keeps 11 bits, so a score of 16 before the softmax may be off by 0.008
 OF_BLOBS = 3  # times the tolerance, of a blob's largest value: rounding adds up from layer to layer
-
-Progress = Callable[[int, int], None]  # called with the images done and their total
 
 
 def verify(

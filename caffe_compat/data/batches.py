@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,13 +12,14 @@ import torch
 from torch import Tensor
 
 from caffe_compat import parallel
+from caffe_compat.cores import cores
 from caffe_compat.data.buffers import BufferPool
 from caffe_compat.data.transform import Placement, Transformer
 
 if TYPE_CHECKING:
     from caffe_compat.data.stream import DecodedImages
 
-WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+WORKERS = cores()
 
 Result = TypeVar("Result")
 State = dict[str, Any]  # numbers and arrays; "records": read so far, "rng": the generator of random decisions, or None

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import os
 import re
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
 from caffe_compat import glog, rng
+from caffe_compat.cores import cores
 from caffe_compat.data.datum import parse, serialize, serialize_raw
 from caffe_compat.data.db import create_db
-from caffe_compat.data.mean import Progress
+from caffe_compat.data.in_order import in_order
 from caffe_compat.data.picture import COLOR, GRAY, Buffer, read_picture, resize
 from caffe_compat.errors import CaffeError
+from caffe_compat.progress import Progress
 from caffe_compat.proto import caffe_pb2
-
-Source = TypeVar("Source")
-Result = TypeVar("Result")
 
 
 class Entry(NamedTuple):
@@ -141,7 +138,7 @@ def convert_imageset(
     numbered = [(line, entry) for line, entry in enumerate(entries) if entry is not None]
     written = skipped = 0
     size: int | None = None
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool, create_db(target, backend) as db:
+    with ThreadPoolExecutor(workers or cores()) as pool, create_db(target, backend) as db:
         for (_, entry), (key, record) in zip(numbered, in_order(pool, convert, numbered)):
             if record is None:
                 skipped += 1
@@ -162,23 +159,6 @@ def convert_imageset(
     if written % 1000:
         glog.info("convert_imageset.cpp:150", f"Processed {written} files.")
     return Converted(written, skipped)
-
-
-def in_order(
-    pool: ThreadPoolExecutor, work: Callable[[Source], Result], items: Iterable[Source], ahead: int = 64
-) -> Iterator[Result]:
-    """``map`` over the threads that stays only ``ahead`` items ahead of its reader."""
-    under_way: deque[Future[Result]] = deque()
-    try:
-        for item in items:
-            under_way.append(pool.submit(work, item))
-            if len(under_way) > ahead:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
-    finally:
-        for future in under_way:
-            future.cancel()
 
 
 def _extension(path: str) -> str:

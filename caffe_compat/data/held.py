@@ -23,9 +23,9 @@ from torch import Tensor
 
 from caffe_compat import glog
 from caffe_compat.data.batches import WORKERS
-from caffe_compat.data.convert import in_order
 from caffe_compat.data.datum import Record, copy_image, parse
 from caffe_compat.data.db import Database
+from caffe_compat.data.in_order import in_order
 from caffe_compat.data.picture import Buffer
 from caffe_compat.errors import CaffeError
 

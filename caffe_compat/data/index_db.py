@@ -18,9 +18,9 @@ from caffe_compat.atomic import writing
 from caffe_compat.data.datum import Record, Relabelled, serialize
 from caffe_compat.data.db import Database, create_db
 from caffe_compat.data.lmdb_db import Lmdb
-from caffe_compat.data.mean import Progress
 from caffe_compat.data.picture import Buffer
 from caffe_compat.errors import CaffeError
+from caffe_compat.progress import Progress
 from caffe_compat.proto import caffe_pb2
 
 MAGIC = b"index of "

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from caffe_compat.data.datum import parse
 from caffe_compat.data.db import open_db
-from caffe_compat.data.mean import Progress
 from caffe_compat.errors import CaffeError
+from caffe_compat.progress import Progress
 
 FIRST = 3  # keys shown
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import prod
 from pathlib import Path
 
@@ -13,9 +12,8 @@ from caffe_compat import glog
 from caffe_compat.data.datum import parse
 from caffe_compat.data.db import open_db
 from caffe_compat.errors import CaffeError
+from caffe_compat.progress import Progress
 from caffe_compat.proto import binary, caffe_pb2
-
-Progress = Callable[[int, int], None]  # called with the records done and their total
 
 
 def compute_image_mean(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from caffe_compat import rng
+from caffe_compat.cores import cores
 from caffe_compat.data.mean import write_mean
 from caffe_compat.layers.prefetching import PrefetchingLayer
 from caffe_compat.net import Net
@@ -20,7 +21,6 @@ from caffe_compat.proto.text import format as format_text
 from yosinski.bench import caffe_time, memory, prepare, records
 from yosinski.bench.comparison import Comparison, Progress, Ratio, Reported, Run, fastest, interleave
 from yosinski.bench.databases import SIDE, write_noise
-from yosinski.bench.machine import cores
 from yosinski.bench.nets import FULL, training_net
 from yosinski.bench.plain import forever
 from yosinski.bench.plain_data import LmdbImages, batches

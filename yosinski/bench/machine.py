@@ -7,6 +7,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from caffe_compat.cores import cores
 from yosinski.run_dir import git_commit, now, versions
 
 
@@ -30,11 +31,6 @@ def facts(device: Any) -> dict[str, Any]:
     if device.type == "cuda":
         found["cuda"], found["cudnn"] = torch.version.cuda, torch.backends.cudnn.version()
     return found
-
-
-def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor() -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from yosinski.bench.machine import cores
+from caffe_compat.cores import cores
 
 BLUR, GRAIN = 32, 12  # pixels between independent colours; levels of noise, plus and minus
 QUALITY = 90  # of JPEGs

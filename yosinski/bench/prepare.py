@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from caffe_compat.cores import cores
 from yosinski.bench.comparison import Comparison, Progress
-from yosinski.bench.machine import cores
 from yosinski.bench.pictures import write_folders
 
 HEIGHT, WIDTH = 375, 500  # pixels, the most frequent size in ImageNet

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from caffe_compat import rng
+from caffe_compat.cores import cores
 from caffe_compat.data.datum import parse, serialize
 from caffe_compat.data.db import create_db, open_db
 from caffe_compat.data.index_db import materialise, write_index
@@ -22,7 +23,6 @@ from caffe_compat.host_memory import reuse_blobs
 from caffe_compat.proto import caffe_pb2
 from yosinski.bench.comparison import Comparison, Progress, Ratio, interleave
 from yosinski.bench.databases import SIDE, write_noise
-from yosinski.bench.machine import cores
 from yosinski.bench.pictures import jpeg
 
 CROP = 227

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 from caffe_compat import precision as precisions
+from caffe_compat.cores import cores
 from caffe_compat.proto import read_solver
 from yosinski.bench import databases
 from yosinski.bench.comparison import Comparison, Progress, Ratio, Run, fastest, interleave, waiting
-from yosinski.bench.machine import cores
 from yosinski.bench.nets import FULL, MINI, Images, Size, build_solver
 from yosinski.bench.plain import PlainCaffeNet, PlainLoop, forever
 from yosinski.bench.plain_data import LmdbImages, batches

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -33,8 +32,10 @@ def data() -> None:
 def demo(target: Path, full: bool) -> None:
     """Make the demo's databases and means in DIR, by default data/mini, where prototxt/mini/ looks for them."""
     from yosinski.demo_data import write_demo_data
+    from yosinski.progress import counting
 
-    written = write_demo_data(target, full=full)
+    with counting(str(target)) as progress:
+        written = write_demo_data(target, full, progress)
     click.echo(f"{target}: {'written' if written else 'up to date'}")
 
 
@@ -79,6 +80,7 @@ def prepare(
     import time
     from contextlib import ExitStack
 
+    from caffe_compat.cores import cores
     from yosinski.dataset.build import Recipe
     from yosinski.dataset.prepare import Origin, prepare
     from yosinski.progress import counting
@@ -107,7 +109,7 @@ def prepare(
             click.echo(f"{out}/{part}.bad.txt: images with something wrong")
     converted = sum(found.converted for found in done.values())
     if converted:
-        speed = f"{converted / seconds:.0f} img/s, {busy / seconds:.2f} of {os.cpu_count()} cores busy"
+        speed = f"{converted / seconds:.0f} img/s, {busy / seconds:.2f} of {cores()} cores busy"
         click.echo(f"{converted} images in {seconds:.1f} s: {speed}")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from caffe_compat.cores import cores
 from yosinski.cli.options import PATH, Device
 
 FOLDER = click.argument("folder", metavar="[DIR]", type=PATH, default=Path("runs/study"))
@@ -187,16 +188,13 @@ def run(folder: Any, plan: Any, options: Any, devices: str | None, slots_per_gpu
 
 def machine(devices: str | None, slots_per_gpu: int, jobs: int | None) -> Any:
     """What of this machine a study may use."""
-    import os
-
     from yosinski.study.run import Machine
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     names = tuple(devices.split(",")) if devices else gpus() or ("cpu",)
     if any(not (name == "cpu" or name.startswith("cuda:")) for name in names) or (len(names) > 1 and "cpu" in names):
         raise click.UsageError(f"--devices {devices}: expected cpu, or GPUs such as cuda:0,cuda:1")
-    slots = jobs or (cores if names == ("cpu",) else len(names) * slots_per_gpu)
-    return Machine(names, slots, slots_per_gpu, max(cores, slots))
+    slots = jobs or (cores() if names == ("cpu",) else len(names) * slots_per_gpu)
+    return Machine(names, slots, slots_per_gpu, max(cores(), slots))
 
 
 def gpus() -> tuple[str, ...]:

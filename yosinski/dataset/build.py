@@ -20,13 +20,15 @@ from types import TracebackType
 from typing import Literal, NamedTuple
 
 from caffe_compat.atomic import writing
-from caffe_compat.data.convert import Conversion, in_order
+from caffe_compat.cores import cores
+from caffe_compat.data.convert import Conversion
 from caffe_compat.data.datum import parse
 from caffe_compat.data.db import open_db
+from caffe_compat.data.in_order import in_order
 from caffe_compat.data.lmdb_db import LmdbAppender
-from caffe_compat.data.mean import Progress
 from caffe_compat.data.picture import Buffer
 from caffe_compat.errors import CaffeError
+from caffe_compat.progress import Progress
 from yosinski.dataset.damage import defect
 from yosinski.dataset.sources import Image
 
@@ -100,7 +102,7 @@ def build_lmdb(
         bad = [entry for entry in _read_bad(bad_file) if entry.number < start]
         _append(bad_file, bad, start_over=True)
         converter = _Converter(images, recipe)
-        with ThreadPoolExecutor(workers or os.cpu_count()) as pool, _Commits(db) as commits:
+        with ThreadPoolExecutor(workers or cores()) as pool, _Commits(db) as commits:
             pieces = in_order(pool, converter.convert_all, _pieces(range(start, len(images))))
             for number, record, reason in chain.from_iterable(pieces):
                 if reason:

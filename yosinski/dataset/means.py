@@ -15,12 +15,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from caffe_compat.data.convert import in_order
+from caffe_compat.cores import cores
 from caffe_compat.data.datum import Record, parse
 from caffe_compat.data.db import open_db
+from caffe_compat.data.in_order import in_order
 from caffe_compat.data.index_db import IndexDb
-from caffe_compat.data.mean import Progress
 from caffe_compat.errors import CaffeError
+from caffe_compat.progress import Progress
 
 MOST = 2**32 // 256  # images whose sum fits into 32 bits
 
@@ -56,7 +57,7 @@ def _sums(
     sums: dict[int, NDArray[np.uint32]] = {}
     counts: dict[int, int] = {}
     shape: tuple[int, ...] | None = None
-    with open_db(whole) as db, ThreadPoolExecutor(workers) as pool:
+    with open_db(whole) as db, ThreadPoolExecutor(workers or cores()) as pool:
         if not 0 < len(db) < MOST:
             raise CaffeError(f"{db.path}: {len(db)} records; expected 1 to {MOST - 1} to take the mean of")
 

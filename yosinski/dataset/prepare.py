@@ -17,8 +17,8 @@ from typing import Any, Literal
 
 from caffe_compat.atomic import writing
 from caffe_compat.data.convert import Entry
-from caffe_compat.data.mean import Progress
 from caffe_compat.errors import CaffeError
+from caffe_compat.progress import Progress
 from yosinski.dataset.build import AS_CAFFE, Bad, Built, Recipe, build_lmdb, fingerprint
 from yosinski.dataset.labels import read_labels
 from yosinski.dataset.sources import Found, Image, find_images

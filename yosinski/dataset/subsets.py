@@ -14,8 +14,8 @@ from pathlib import Path
 from caffe_compat.data.convert import Entry
 from caffe_compat.data.index_db import materialise, write_index
 from caffe_compat.data.lmdb_db import Lmdb
-from caffe_compat.data.mean import Progress
 from caffe_compat.errors import CaffeError
+from caffe_compat.progress import Progress
 from yosinski.dataset.prepare import read_summary
 from yosinski.lists import first_of_each_class, of_classes, published_name, read_images, write_list
 from yosinski.net_names import HALVES, PER_CLASS, SPLITS

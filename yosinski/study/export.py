@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from pathlib import Path
 
 from caffe_compat.atomic import writing
+from caffe_compat.cores import cores
 from yosinski.study.run import RETRIES
 
 PROFILE = "slurm"  # the folder of the profile, in the study's
@@ -16,8 +16,7 @@ JOBS = 100  # that the cluster has of ours at a time
 
 def local_command(folder: Path) -> str:
     """The command line that runs the workflow on this machine."""
-    cores = os.cpu_count() or 1
-    return f"{_snakemake(folder)} --cores {cores} --resources slot={cores}"
+    return f"{_snakemake(folder)} --cores {cores()} --resources slot={cores()}"
 
 
 def slurm_command(folder: Path) -> str:
