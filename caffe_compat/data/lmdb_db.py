@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
+import weakref
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from time import monotonic, sleep
-from weakref import WeakValueDictionary
 
 import lmdb
 
+from caffe_compat.data import lmdb_files
 from caffe_compat.data.db import Database, Writer
 from caffe_compat.data.picture import Buffer
 from caffe_compat.errors import CaffeError
 
-CLOSING = 5.0  # seconds that it may take
 FIRST_MAP = 1 << 28  # bytes; only address space, the file grows as it is written
-
-# Open files by device and inode. py-lmdb opens a file once in a process, but a train and a test net may read the same.
-_environments: WeakValueDictionary[tuple[int, int], lmdb.Environment] = WeakValueDictionary()
 
 
 class Lmdb(Database):
@@ -34,11 +30,11 @@ class Lmdb(Database):
         if file.st_size == 0:
             raise CaffeError(f"{path}: data.mdb is an empty file")
         try:
-            env = _environments.get((file.st_dev, file.st_ino))
-            if env is None:
-                env = _environments[file.st_dev, file.st_ino] = _open(path)
-            self._env: lmdb.Environment | None = env
-            self._transaction = env.begin(buffers=True)
+            self._file = lmdb_files.take(path, file)
+            self._leave = weakref.finalize(self, lmdb_files.leave, self._file)
+            self._leave.atexit = False  # threads may still be reading then
+            env = self._file.environment
+            self._begun, self._owner = env.begin(buffers=True), os.getpid()
         except lmdb.Error as error:
             raise CaffeError(f"{path}: not a readable LMDB: {_reason(error)}") from None
         # Reading a mapped page that the file does not have would kill the process.
@@ -66,8 +62,14 @@ class Lmdb(Database):
         yield from map(bytes, self._transaction.cursor().iternext(keys=True, values=False))
 
     def close(self) -> None:
-        self._transaction.abort()
-        self._env = None  # the last one to let go of the environment closes it
+        self._begun.abort()
+        self._leave()
+
+    @property
+    def _transaction(self) -> lmdb.Transaction:
+        if os.getpid() != self._owner:
+            raise CaffeError(f"{self.path}: this process was forked off after it was opened, and has to open it anew")
+        return self._begun
 
 
 class LmdbWriter(Writer):
@@ -132,23 +134,10 @@ class LmdbAppender:
         self.close()
 
 
-def _open(path: str) -> lmdb.Environment:
-    """To read from; without lock file, since nobody writes to a finished database and its folder may be read-only.
-
-    An environment that nobody has any more may still be closing, in a thread that was the last to have it.
-    """
-    end = monotonic() + CLOSING
-    while True:
-        try:
-            return lmdb.open(path, readonly=True, lock=False, create=False)
-        except lmdb.Error as error:
-            if "already open" not in str(error) or monotonic() > end:
-                raise
-            sleep(0.01)
-
-
 def _reason(error: Exception) -> str:
     """LMDB's own words, without the path that it puts in front."""
     words = str(error).rsplit(": ", 1)[-1]
+    if "already open" in words:  # to write it, or by the package lmdb itself; our readers share theirs
+        return "this process has it open already; close it there first"
     # What LMDB calls a write of which only a part went through.
     return f"{words}; is the disk full?" if words == os.strerror(errno.EIO) else words

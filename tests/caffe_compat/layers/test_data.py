@@ -7,6 +7,7 @@ import json
 import os
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -172,8 +173,7 @@ def test_two_steps_for_a_device(golden_root: Path, source: str) -> None:
     for device in ("cpu", "cuda"):
         rng.set_random_seed(3)
         param = text.parse(fields, caffe_pb2.TransformationParameter)
-        with open_db(source) as db:
-            reader = Reader(db, Transformer(param, caffe_pb2.TRAIN), 5)
+        with closing(Reader(open_db(source), Transformer(param, caffe_pb2.TRAIN), 5)) as reader:
             reader.transformer.init_rng()
             reader.device = torch.device(device)
             batch = reader.read()
@@ -189,8 +189,8 @@ def test_two_steps_for_a_device(golden_root: Path, source: str) -> None:
 def test_bytes_and_floats_in_a_batch(tmp_path: Path, first: str, device: str) -> None:
     floats = caffe_pb2.Datum(channels=1, height=2, width=2, float_data=[0.5, -1, 1e9, 3], label=7)
     data = [raw(label=6), floats, raw(label=8)] if first == "bytes" else [floats, raw(label=8)]
-    with open_db(write(tmp_path / "db", data)) as db:
-        reader = Reader(db, Transformer(caffe_pb2.TransformationParameter(), caffe_pb2.TRAIN), 3)
+    db = open_db(write(tmp_path / "db", data))
+    with closing(Reader(db, Transformer(caffe_pb2.TransformationParameter(), caffe_pb2.TRAIN), 3)) as reader:
         reader.device = torch.device(device)
         batch = reader.read()
     assert batch.data.dtype == torch.float32
@@ -209,7 +209,7 @@ def test_thread_ends_with_the_layer(golden: Path) -> None:
     assert len(threads() - before) == 1
     del layer
     gc.collect()
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while threads() - before:
         assert time.monotonic() < end
         time.sleep(0.002)
@@ -247,6 +247,7 @@ def test_log_lines(golden_root: Path, tmp_path: Path) -> None:
     layer.close()
     glog.detach(handler)
     lines = [line.split(maxsplit=3)[3] for line in (tmp_path / "log").read_text().splitlines()]
+    lines = [line for line in lines if "Waiting for data" not in line]  # one of a thousand waits, of all layers
     assert lines[:4] == [
         "db_lmdb.cpp:35] Opened lmdb data/lmdb_32",
         "data_transformer.cpp:25] Loading mean file from: data/mean_32.binaryproto",
