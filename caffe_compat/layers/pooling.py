@@ -1,4 +1,4 @@
-"""Pooling: MAX and AVE, with Caffe's output sizes and its treatment of windows that hang over the edge."""
+"""Pooling, with Caffe's output sizes and its treatment of windows that hang over the edge."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from caffe_compat import kernels
+from caffe_compat.layers import stochastic_pooling
 from caffe_compat.layers.base import Gradients, Layer, Need, Shape
 from caffe_compat.layers.registry import register
+from caffe_compat.layers.spatial import taps
 from caffe_compat.proto import caffe_pb2
 
 if TYPE_CHECKING:
@@ -34,17 +36,20 @@ class Pooling(Layer):
     the winner, as a float.
 
     A MAX window that lies wholly outside the bottom gives -FLT_MAX, an AVE window nan (pooling_layer.cpp).
+
+    STOCHASTIC: in phase TRAIN one pixel of the window, drawn with a probability in proportion to its value, in phase
+    TEST their mean, so weighted.
     """
 
     type = "Pooling"
     num_tops = (1, 2)
+    no_onnx = "in phase TRAIN pool: STOCHASTIC draws new pixels at every forward"
 
     def setup(self, shapes: list[Shape]) -> None:
         pool = self.param.pooling_param
         if len(shapes[0]) != 4:
             self.fail(f"bottom of shape {list(shapes[0])}; expected 4 axes: num, channels, height, width")
-        if pool.pool == caffe_pb2.PoolingParameter.STOCHASTIC:
-            self.fail("pool: STOCHASTIC is not implemented, as in Caffe on a CPU; expected MAX or AVE")
+        self.stochastic = pool.pool == caffe_pb2.PoolingParameter.STOCHASTIC
         self.max = self.follows_dtype = pool.pool == caffe_pb2.PoolingParameter.MAX
         if not self.max and len(self.param.top) > 1:
             self.fail("only MAX pooling has a second top")
@@ -52,6 +57,8 @@ class Pooling(Layer):
         if min(self.stride) < 1:
             self.fail(f"stride: {min(self.stride)}, expected at least 1")
         self.pad = self._pair("pad", pool)
+        if self.stochastic and any(self.pad):
+            self.fail(f"pad {self.pad}: padding is for MAX and AVE pooling only; expected 0 with pool: STOCHASTIC")
         self._floor = pool.round_mode == caffe_pb2.PoolingParameter.FLOOR
         if pool.global_pooling:
             if pool.HasField("kernel_size") or pool.HasField("kernel_h") or pool.HasField("kernel_w"):
@@ -109,7 +116,7 @@ class Pooling(Layer):
 
     def forward(self, *bottoms: Tensor) -> Tensor | tuple[Tensor, ...]:
         (x,) = bottoms
-        return self._max(x) if self.max else self._average(x)
+        return self._max(x) if self.max else self._stochastic(x) if self.stochastic else self._average(x)
 
     def _padded(self, x: Tensor, value: float) -> Tensor:
         """The bottom with all that its windows reach."""
@@ -145,6 +152,17 @@ class Pooling(Layer):
         """Whether torch's own padding gives Caffe's windows: it may be half a kernel, and all windows begin inside."""
         rows = zip(shape[2:], self._kernel(shape), self.stride, self.pad, self.reshape([shape])[0][2:])
         return all(2 * p <= k and (o - 1) * s - p < n for n, k, s, p, o in rows)
+
+    def _stochastic(self, x: Tensor) -> Tensor:
+        padded, kernel = self._padded(x, 0), self._kernel(x.shape)
+        if self.phase == caffe_pb2.TEST:
+            top, *extra = stochastic_pooling.mean(padded, kernel, self.stride)
+            extra = [top, *extra]
+        else:
+            random = stochastic_pooling.uniform(self.reshape([tuple(x.shape)])[0], x)
+            top, *extra = stochastic_pooling.sample(padded, random, kernel, self.stride)
+        self.saved = (x.shape, padded, (kernel, self.stride, (0, 0)), extra)
+        return top
 
     def _average(self, x: Tensor) -> Tensor:
         padded = self._padded(x, 0)
@@ -185,6 +203,16 @@ class Pooling(Layer):
                 return [graph.node("MaxPool", [x], pads=pads, **window)]
             best, index = graph.nodes("MaxPool", [x], 2, pads=pads, **window)
             return [best, self._mask(graph, best, index, shape, (height, width))]
+        if self.stochastic:
+            if self.phase != caffe_pb2.TEST:
+                self.fail(f"phase TRAIN has no ONNX form: {self.no_onnx}")
+            if any(pads):
+                ends = graph.integers([0, 0, *pads[:2], 0, 0, *pads[2:]], "pads")
+                x = graph.node("Pad", [x, ends, graph.constant(np.float32(0), "zero")])
+            squares, total = (graph.node("AveragePool", [y], **window) for y in (graph.node("Mul", [x, x]), x))
+            zero = graph.constant(np.float32(0), "zero")
+            mean = graph.node("Div", [squares, total])
+            return [graph.node("Where", [graph.node("Greater", [total, zero]), mean, zero])]
         if not any(pads):
             return [graph.node("AveragePool", [x], **window)]
         # Runtimes do not agree on what AveragePool divides by where there is padding, but all can add and divide.
@@ -207,7 +235,11 @@ class Pooling(Layer):
     def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
         shape, padded, window, extra = self.saved
         kernel, stride, pad = window[:3]
-        if self.max and self.compat.pool_gradient_to_ties:
+        if self.stochastic:
+            testing = self.phase == caffe_pb2.TEST
+            derive = stochastic_pooling.mean_backward if testing else stochastic_pooling.sample_backward
+            grad = derive(diffs[0], padded, kernel, stride, *extra)
+        elif self.max and self.compat.pool_gradient_to_ties:
             grad = _to_all_maxima(diffs[0], padded, extra, kernel, stride)
         elif extra.dtype == torch.uint8:
             from caffe_compat.kernels import max_pooling
@@ -229,10 +261,7 @@ class Pooling(Layer):
 def _to_all_maxima(diff: Tensor, padded: Tensor, pooled: Tensor, kernel: Pair, stride: Pair) -> Tensor:
     """The gradient of 2014: each input gets that of every window whose maximum it equals, ties included."""
     grad = torch.zeros_like(padded)
-    height, width = pooled.shape[2:]
-    for i in range(kernel[0]):
-        for j in range(kernel[1]):
-            rows = slice(i, i + (height - 1) * stride[0] + 1, stride[0])
-            columns = slice(j, j + (width - 1) * stride[1] + 1, stride[1])
-            grad[:, :, rows, columns] += diff * (padded[:, :, rows, columns] == pooled)
+    window = (pooled.shape[2:], kernel, stride)
+    for pixel, its_grad in zip(taps(padded, *window), taps(grad, *window)):
+        its_grad += diff * (pixel == pooled)
     return grad

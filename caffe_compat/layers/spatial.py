@@ -1,9 +1,12 @@
-"""kernel_size, stride, pad and dilation of convolution-like layers, in the ways a prototxt can spell them."""
+"""kernel_size, stride, pad and dilation of convolution-like layers, in the ways a prototxt can spell them; windows."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from torch import Tensor
 
 from caffe_compat.layers.base import Layer, Shape
 
@@ -56,6 +59,15 @@ def read_window(layer: Layer, param: Any, axes: int) -> Window:
         _values(layer, param, "pad", "pad", axes, 0),
         _values(layer, param, "dilation", "", axes, 1),
     )
+
+
+def taps(x: Tensor, size: Sequence[int], kernel: Sequence[int], stride: Sequence[int]) -> Iterator[Tensor]:
+    """For each pixel of a window, row by row, a view of it in all windows: (n, c, *size) of x, (n, c, h, w)."""
+    for i in range(kernel[0]):
+        for j in range(kernel[1]):
+            rows = slice(i, i + (size[0] - 1) * stride[0] + 1, stride[0])
+            columns = slice(j, j + (size[1] - 1) * stride[1] + 1, stride[1])
+            yield x[:, :, rows, columns]
 
 
 def _values(layer: Layer, param: Any, name: str, prefix: str, axes: int, default: int | None) -> tuple[int, ...]:

@@ -61,17 +61,18 @@ rules.update(Convolution=window, Deconvolution=window, Im2col=window)
 
 @rule
 def Pooling(random: Random) -> Made:
-    pool = random.choice(["MAX", "AVE"])
+    pool = random.choice(["MAX", "AVE", "STOCHASTIC"])
     second = ' top: "mask"' if pool == "MAX" and random.random() < 0.4 else ""
+    bottom = "positive" if pool == "STOCHASTIC" else "x"
     shape = [*sizes(random, 2, 2, 3), random.randint(1, 9), random.randint(1, 9)]
     if random.random() < 0.2:
-        return {"x": shape}, f"pooling_param {{ pool: {pool} global_pooling: true }}{second}"
+        return {bottom: shape}, f"pooling_param {{ pool: {pool} global_pooling: true }}{second}"
     fields = f"pool: {pool} round_mode: {random.choice(['CEIL', 'FLOOR'])} "
     for side in "hw":
         kernel = random.randint(1, 4)
-        pad = random.randint(0, kernel - 1)
+        pad = random.randint(0, kernel - 1) if pool != "STOCHASTIC" else 0
         fields += f"kernel_{side}: {kernel} stride_{side}: {random.randint(1, 4)} pad_{side}: {pad} "
-    return {"x": shape}, f"pooling_param {{ {fields} }}{second}"
+    return {bottom: shape}, f"pooling_param {{ {fields} }}{second}"
 
 
 @rule
@@ -394,7 +395,8 @@ def values(name: str, shape: list[int], draw: np.random.Generator) -> np.ndarray
         return (draw.random(shape) > 0.3).astype(np.float32)
     if name == "index":
         return draw.integers(0, 3, shape).astype(np.float32)
-    return np.asarray(np.round(draw.normal(size=shape) * 2, 1), np.float32)
+    found = np.asarray(np.round(draw.normal(size=shape) * 2, 1), np.float32)
+    return abs(found) if name == "positive" else found
 
 
 def agree(layer: RandomLayer, found: dict[str, np.ndarray], tolerance: float = 1e-5) -> None:
