@@ -1,7 +1,8 @@
 """The same messages with blob values as raw bytes: reading 240 MB of weights then copies them once.
 
 On the wire a packed list of floats is what a ``bytes`` field is: a length and that many bytes. So a schema that calls
-``BlobProto.data`` bytes reads and writes the same files, without a Python object for each of 60 million numbers.
+``BlobProto.data`` bytes reads and writes the same files, without a Python object for each of 60 million numbers. Bytes
+are repeated, since a list may come in several pieces.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
 from caffe_compat.proto import caffe_pb2
@@ -29,7 +31,7 @@ def _schema() -> FileDescriptorProto:
     (blob,) = (message for message in schema.message_type if message.name == "BlobProto")
     for field in blob.field:
         if field.name in DTYPES:
-            field.type, field.label = FieldDescriptorProto.TYPE_BYTES, FieldDescriptorProto.LABEL_OPTIONAL
+            field.type = FieldDescriptorProto.TYPE_BYTES
             field.options.ClearField("packed")
     return schema
 
@@ -63,16 +65,29 @@ def to_array(blob: Any, diff: bool = False) -> np.ndarray:
     """
     name = "diff" if diff else "data"
     name = f"double_{name}" if getattr(blob, f"double_{name}") else name
-    shape, content = shape_of(blob), getattr(blob, name)
-    count = int(np.prod(shape, dtype=np.int64))
-    if len(content) != count * DTYPES[name].itemsize:
-        raise ValueError(f"{len(content) // DTYPES[name].itemsize} values for shape {list(shape)}")
-    return np.frombuffer(content, DTYPES[name]).astype(np.float32, copy=False).reshape(shape)
+    shape, content = shape_of(blob), b"".join(getattr(blob, name))
+    count, size = int(np.prod(shape, dtype=np.int64)), len(content) // DTYPES[name].itemsize
+    if len(content) == count * DTYPES[name].itemsize:
+        return np.frombuffer(content, DTYPES[name]).astype(np.float32, copy=False).reshape(shape)
+    values = _unpacked(blob, name.removeprefix("double_"))
+    if len(values) != count:
+        raise ValueError(f"{max(size, len(values))} values for shape {list(shape)}")
+    return values.reshape(shape)
+
+
+def _unpacked(blob: Any, name: str) -> np.ndarray:
+    """The numbers, float32, where each is a field of its own, which any protobuf reads as well; none if damaged."""
+    try:
+        plain = caffe_pb2.BlobProto.FromString(blob.SerializeToString())
+    except DecodeError:
+        return np.empty(0, np.float32)
+    return np.array(getattr(plain, f"double_{name}") or getattr(plain, name), np.float32)
 
 
 def from_array(blob: Any, data: np.ndarray, diff: np.ndarray | None = None) -> None:
-    """Fill a raw BlobProto as Caffe's ``Blob::ToProto`` does."""
-    blob.shape.dim.extend(data.shape)
-    blob.data = np.ascontiguousarray(data, "<f4").tobytes()
+    """Fill a raw BlobProto as Caffe's ``Blob::ToProto`` does: one without axes has no ``shape``, not an empty one."""
+    if data.ndim:
+        blob.shape.dim.extend(data.shape)
+    blob.data.append(np.ascontiguousarray(data, "<f4").tobytes())
     if diff is not None:
-        blob.diff = np.ascontiguousarray(diff, "<f4").tobytes()
+        blob.diff.append(np.ascontiguousarray(diff, "<f4").tobytes())

@@ -66,6 +66,18 @@ def test_the_file_is_a_plain_net_parameter(tmp_path: Path) -> None:
     assert np.array_equal(np.array(blob.data, np.float32).reshape(5, 4), net.params["two"][0].data)
 
 
+def test_a_parameter_without_axes_is_written_without_a_shape() -> None:
+    """As Caffe writes it; OpenCV refuses a shape that is there and empty."""
+    rule = 'layer { name: "p" type: "PReLU" bottom: "b" top: "p" prelu_param { channel_shared: true FILLER } }'
+    net = build(DEFINITION + rule.replace("FILLER", "filler { value: 0.125 }"))
+    (blob,) = net.to_proto().layer[3].blobs
+    assert not blob.HasField("shape")
+    assert raw_blobs.to_array(blob) == np.float32(0.125)
+    other = build(DEFINITION + rule.replace("FILLER", ""))
+    other.copy_from(net.to_proto())
+    assert_equal(net, other)
+
+
 def test_diffs_are_written_on_request() -> None:
     net = build()
     net.params["one"][0].diff[...] = 3
