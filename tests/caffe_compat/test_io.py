@@ -12,11 +12,14 @@ from caffe_compat import io
 from caffe_compat.errors import CaffeError
 from caffe_compat.proto import caffe_pb2
 
-RNG = np.random.default_rng(0)
+
+def draw(*shape: int, seed: int = 0) -> np.ndarray:
+    """Numbers between 0 and 1, the same whichever tests have run before."""
+    return np.random.default_rng(seed).random(shape)
 
 
 def test_blobs_and_arrays() -> None:
-    values, diff = RNG.random((2, 3, 4)), RNG.random((2, 3, 4))
+    values, diff = draw(2, 3, 4), draw(2, 3, 4, seed=1)
     blob = io.array_to_blobproto(values, diff)
     assert list(blob.shape.dim) == [2, 3, 4]
     np.testing.assert_allclose(io.blobproto_to_array(blob), values, rtol=1e-6)
@@ -35,7 +38,7 @@ def test_vectors_of_blobs() -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_datums_and_arrays(dtype: type) -> None:
-    image = (RNG.random((3, 4, 5)) * 255).astype(dtype)
+    image = (draw(3, 4, 5) * 255).astype(dtype)
     datum = io.array_to_datum(image, 7)
     assert datum.label == 7
     assert len(datum.float_data) == (0 if dtype is np.uint8 else 60)
@@ -49,7 +52,7 @@ def test_datums_and_arrays(dtype: type) -> None:
 
 @pytest.mark.parametrize(("dtype", "largest"), [(np.uint8, 255), (np.uint16, 65535)])
 def test_images_are_rgb_between_0_and_1(tmp_path: Path, dtype: type, largest: int) -> None:
-    bgra = (RNG.random((5, 6, 4)) * largest).astype(dtype)
+    bgra = (draw(5, 6, 4) * largest).astype(dtype)
     grey = bgra[:, :, 0]
     for name, array in (("grey", grey), ("bgr", bgra[:, :, :3]), ("bgra", bgra)):
         cv2.imwrite(str(tmp_path / f"{name}.png"), array)
@@ -101,7 +104,7 @@ def test_other_orders_are_refused() -> None:
 
 
 def test_ten_crops() -> None:
-    images = RNG.random((2, 6, 7, 3)).astype(np.float32)
+    images = draw(2, 6, 7, 3).astype(np.float32)
     crops = io.oversample(images, (4, 4))
     assert crops.shape == (20, 4, 4, 3)
     for image, ten in zip(images, crops.reshape(2, 10, 4, 4, 3)):
@@ -122,7 +125,7 @@ def transformer() -> io.Transformer:
 
 
 def test_preprocess_and_back(transformer: io.Transformer) -> None:
-    image = RNG.random((4, 5, 3)).astype(np.float32)
+    image = draw(4, 5, 3).astype(np.float32)
     before = image.copy()
     got = transformer.preprocess("data", image)
     assert got.dtype == np.float32
@@ -133,14 +136,14 @@ def test_preprocess_and_back(transformer: io.Transformer) -> None:
 
 
 def test_preprocess_resizes_first(transformer: io.Transformer) -> None:
-    image = RNG.random((8, 10, 3)).astype(np.float32)
+    image = draw(8, 10, 3).astype(np.float32)
     want = transformer.preprocess("data", io.resize_image(image, (4, 5)))
     np.testing.assert_array_equal(transformer.preprocess("data", image), want)
 
 
 def test_means_of_every_shape(transformer: io.Transformer) -> None:
     image = np.zeros((4, 5, 3), np.float32)
-    mean = RNG.random((3, 4, 5))
+    mean = draw(3, 4, 5)
     transformer.set_mean("data", mean)
     np.testing.assert_allclose(transformer.preprocess("data", image), -mean / 2, rtol=1e-6)
     transformer.set_mean("data", np.arange(3 * 8 * 10.0).reshape(3, 8, 10))

@@ -44,7 +44,7 @@ def read_until(process: subprocess.Popen[str], words: str) -> str:
 def test_ctrl_c_stops_after_a_snapshot(tree: Path) -> None:
     process = start()
     process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=60)
+    _, rest = process.communicate(timeout=300)
     assert process.returncode == 0
     assert [line.split("] ")[1] for line in rest.splitlines()][-2:] == [
         "Optimization stopped early.",
@@ -69,7 +69,7 @@ def test_effects_can_be_exchanged(tree: Path) -> None:
     process.send_signal(signal.SIGINT)
     read_until(process, "Iteration")
     process.send_signal(signal.SIGHUP)
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     assert process.returncode == 0
 
 

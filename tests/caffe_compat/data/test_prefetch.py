@@ -92,7 +92,7 @@ def test_process_ends_while_producing() -> None:
         "q = Prefetcher(lambda: time.sleep(3600), 2)\n"
         "raise KeyboardInterrupt"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert done.stderr.strip().endswith("KeyboardInterrupt")
 
 

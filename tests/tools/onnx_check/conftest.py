@@ -30,7 +30,7 @@ class Checker:
     program: Path
 
     def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([self.program, *map(str, arguments)], capture_output=True, text=True, timeout=60)
+        return subprocess.run([self.program, *map(str, arguments)], capture_output=True, text=True, timeout=300)
 
     def report(self, *arguments: object) -> dict[str, Any]:
         """The JSON of a run that must succeed, in silence."""

@@ -22,7 +22,7 @@ def test_stopped_resumed_and_done(tmp_path: Path) -> None:
     assert first.stderr is not None
     assert any("training" in line for line in first.stderr)
     first.send_signal(signal.SIGINT)
-    first.communicate(timeout=60)
+    first.communicate(timeout=300)
     assert first.returncode == 130
     assert not [path for path in tmp_path.rglob("*") if "tmp" in path.name]
 

@@ -164,7 +164,7 @@ def no_temporary_files() -> bool:
 def test_ctrl_c_finishes_the_iteration_and_leaves_a_snapshot(mini: list[str]) -> None:
     process = start([*mini, NEVER], "Iteration 20,")
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
     iteration = RunDir(Path("run")).iteration
     last = err.splitlines()[-1]

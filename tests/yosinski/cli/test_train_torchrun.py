@@ -48,7 +48,7 @@ def folder(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train(program: list[str], folder: Path, *arguments: str, device: str = "cpu") -> subprocess.CompletedProcess[str]:
     command = [*program, "train", *arguments, f"--device={device}"]
-    return subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
 
 
 def blobs(path: Path) -> dict[str, np.ndarray]:
@@ -158,7 +158,7 @@ def test_signals_stop_both_at_one_iteration(folder: Path, number: signal.Signals
     else:
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         os.kill(int(children[-1]), number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     run = RunDir(folder / name)
     again = f"torchrun --nproc-per-node=2 -m yosinski train {name} --resume --device cpu"
     said = [line for line in err.splitlines() if line.startswith("yosinski: ")]
