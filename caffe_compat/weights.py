@@ -32,6 +32,7 @@ def _choose(path: str | os.PathLike[str], hdf5: bool | None) -> bool:
 def copy_from(net: Net, source: str | os.PathLike[str] | Any, hdf5: bool | None = None) -> None:
     """Copy parameters by layer name; layers that only one side has are left as they are.
 
+    Of several layers of one name in the net, the first counts. Diffs in a binary file are copied, too, as Caffe does.
     ``source``: a file, or a NetParameter. ``hdf5``: the format of a file, if its name does not tell. Raises CaffeError
     if a layer of the same name has parameters of another number or shape, before anything is copied.
     """
@@ -41,21 +42,24 @@ def copy_from(net: Net, source: str | os.PathLike[str] | Any, hdf5: bool | None 
     else:
         found, name = _blobs_by_layer(_as_raw(source)), "the NetParameter"
     settle()
-    layers = {layer.name: layer for layer in net.layers}
+    layers = {layer.name: layer for layer in reversed(net.layers)}
     todo = []
     for layer_name, blobs in found:
         if layer_name not in layers:
-            glog.info("net.cpp:739", f"Ignoring source layer {layer_name}")
+            glog.info("net.cpp:746", f"Ignoring source layer {layer_name}")
             continue
         layer = layers[layer_name]
         count = sum(blob is not None or _is_shared(net, layer, i) for i, blob in enumerate(blobs))
         if count != len(layer.params):
             layer.fail(f"{name} has {count} parameters for this layer, the net {len(layer.params)}")
         rows = enumerate(zip(layer.params, blobs, strict=True))
-        todo += [(parameter, _fitted(layer, i, blob, name)) for i, (parameter, blob) in rows if blob is not None]
+        todo += [(parameter, *_fitted(layer, i, blob, name)) for i, (parameter, blob) in rows if blob is not None]
     with torch.no_grad():
-        for parameter, value in todo:
+        for parameter, value, diff in todo:
             parameter.copy_(torch.tensor(value))
+            if diff is not None:
+                owner = owner_of(parameter)
+                owner.grad = torch.tensor(diff, device=owner.device).reshape(owner.shape)
 
 
 def save(net: Net, path: str | os.PathLike[str], diff: bool = False, hdf5: bool | None = None) -> None:
@@ -106,15 +110,18 @@ def _blobs_by_layer(net: Any) -> list[tuple[str, list[Any]]]:
     return [(layer.name, list(layer.blobs)) for layer in [*net.layer, *old]]
 
 
-def _fitted(layer: Layer, index: int, blob: Any, source: str) -> np.ndarray:
-    """A blob's values in the parameter's shape; old blobs have ones in front (``Blob::ShapeEquals``)."""
+def _fitted(layer: Layer, index: int, blob: Any, source: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """A blob's values, and diff if any, in the parameter's shape; old blobs have ones in front (``ShapeEquals``)."""
     want = tuple(layer.params[index].shape)
+    diff = None
     if isinstance(blob, np.ndarray):
         shape, value = blob.shape, blob
     else:
         shape = raw_blobs.shape_of(blob)
         try:
             value = raw_blobs.to_array(blob)
+            if blob.diff or blob.double_diff:
+                diff = raw_blobs.to_array(blob, diff=True)
         except ValueError as error:
             raise CaffeError(f"{source}: layer {layer.name!r}, parameter {index}: {error}") from None
         if raw_blobs.is_legacy(blob) and shape == (1,) * (4 - len(want)) + want:
@@ -124,7 +131,7 @@ def _fitted(layer: Layer, index: int, blob: Any, source: str) -> np.ndarray:
             f"cannot copy parameter {index} from {source}: its shape is {list(shape)}, the net's {list(want)}; "
             "to learn the layer from scratch instead, rename it"
         )
-    return value.reshape(want)
+    return value.reshape(want), diff
 
 
 def _is_shared(net: Net, layer: Layer, index: int) -> bool:
@@ -164,9 +171,10 @@ def _write_hdf5(net: Net, path: str | os.PathLike[str], diff: bool) -> None:
             for layer in net.layers:
                 datasets = group.create_group(layer.name)
                 for i, parameter in enumerate(layer.params):
-                    if not _is_shared(net, layer, i):
-                        value = parameter.detach().cpu().numpy() if kind == "data" else _grad(parameter)
-                        datasets.create_dataset(str(i), data=value)
+                    if kind == "diff":  # unlike data, for all that share a parameter
+                        datasets.create_dataset(str(i), data=_grad(parameter))
+                    elif not _is_shared(net, layer, i):
+                        datasets.create_dataset(str(i), data=parameter.detach().cpu().numpy())
 
     with writing(path) as temporary:
         temporary.write_bytes(hdf5_image(fill))

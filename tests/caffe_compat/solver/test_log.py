@@ -1,4 +1,4 @@
-"""The solver's log lines against those of the ``caffe`` tool (tests/golden/logs)."""
+"""The log lines of solvers and their nets against those of the ``caffe`` tool (tests/golden/logs)."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ STUDY = {case["dir"]: case["weights"] for case in json.loads((GOLDEN / "pipeline
 
 
 def records(log: str) -> list[str]:
-    """The solver's messages, each with its place in the sources and all its lines."""
+    """Their messages, each with its place in the sources and all its lines."""
     found = re.split(r"^[IWEF]\d{8} \d\d:\d\d:\d\d\.\d{6} +\d+ ", log, flags=re.M)
-    found = [record.rstrip() for record in found if re.match(r"(sgd_)?solver\.cpp:", record)]
+    found = [record.rstrip() for record in found if re.match(r"(net|(sgd_)?solver)\.cpp:", record)]
     return [re.sub(r"\(\S+ iter/s, \S+s/", "(… iter/s, …s/", record) for record in found]
 
 
