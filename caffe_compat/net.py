@@ -63,9 +63,10 @@ class Net(nn.Module):
         self.name: str = param.name
         places = _places(param, self.source)
         kept = included(param, param.state, places)
+        left_out = [layer for i, layer in enumerate(param.layer) if i not in kept]
         param, places = keep_layers(param, kept), [places[i] for i in kept]
         log = net_log.ConstructionLog(param)
-        self.param = insert_splits(param, places)
+        self.param = insert_splits(param, places, left_out)
         self.debug_info: bool = self.param.debug_info  # log the mean absolute values of all that is computed
         self._like = torch.empty(0)
         self.precision = precision.active()

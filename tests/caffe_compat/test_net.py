@@ -56,6 +56,22 @@ def test_a_frozen_layer_above_a_learning_one_passes_the_gradient_and_makes_none_
     assert [p.parameter.grad is None for p in net.learnable] == [False, False, True, True]
 
 
+@pytest.mark.parametrize(("specs", "learns"), [("", True), ("param { lr_mult: 0 } " * 3, False)])
+def test_statistics_without_specs_count_as_learning(specs: str, learns: bool) -> None:
+    """Net::Init looks at the definition, to which BatchNorm's set-up adds rates of 0 only in the layer's own copy."""
+    one, bn = ip("one", "x", "a", FROZEN), f'layer {{ name: "bn" type: "BatchNorm" bottom: "a" top: "b" {specs} }}'
+    two = ip("two", "b", "d", FROZEN)
+    net = build(one, bn, two, ip("three", "d", "c"), LOSS)
+    needs = needs_by_layer(net)
+    assert needs["one"] is None
+    assert needs["bn"] == (Need((False,), (True,) * 3) if learns else None)
+    assert needs["two"] == (Need((True,), (False, False)) if learns else None)
+    assert [p.lr_mult for p in net.learnable] == [0, 0, 0, 0, 0, 0, 0, 1, 1]
+    net.forward_backward()
+    assert net.blobs["b"].diff.any() == learns
+    assert not any(blob.diff.any() for blob in net.params["bn"])
+
+
 def test_propagate_down_stops_the_gradient_and_the_layers_below() -> None:
     net = build(ip("one", "x", "a"), ip("two", "a", "c", "propagate_down: false"), LOSS)
     needs = needs_by_layer(net)
@@ -232,6 +248,20 @@ def test_of_layers_that_share_a_name_the_one_in_the_net_is_meant(tmp_path: Path)
     path.write_text(path.read_text().replace('bottom: "y"', 'bottom: "x"'))
     with pytest.raises(CaffeError, match=r"net\.prototxt:2: layer 'data': top 'x' has the shape \[-1\]; expected no"):
         Net(path, caffe_pb2.TEST)
+
+
+def test_a_bottom_whose_layer_is_for_another_state_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text(
+        """layer { name: "in" type: "Input" top: "data" include { phase: TEST stage: "deploy" } }
+        layer { name: "ip" type: "InnerProduct" bottom: "data" top: "y" }"""
+    )
+    with pytest.raises(CaffeError) as error:
+        Net(path, caffe_pb2.TEST, stages=["val"])
+    assert str(error.value) == (
+        f"{path}:2: Unknown bottom blob 'data' (layer 'ip', bottom index 0); "
+        """layer 'in', which makes it, is not for this state: phase: TEST level: 0 stage: "val\""""
+    )
 
 
 def test_no_blob_is_larger_than_caffes() -> None:
