@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import os
 import sys
 import traceback
@@ -93,8 +93,12 @@ class Python(Layer):
         python_param = param.python_param
         if not python_param.module or not python_param.layer:
             self.fail("python_param: module and layer, the names of a Python module and a class in it, are needed")
-        with self._naming(f"import {python_param.module}"), _current_folder_first():
-            module = importlib.import_module(python_param.module)
+        with _current_folder_first():
+            package = python_param.module.partition(".")[0]
+            if package not in sys.modules and importlib.util.find_spec(package) is None:
+                self.fail(f"python_param.module: {package!r} is neither in the current folder nor on PYTHONPATH")
+            with self._naming(f"import {python_param.module}"):
+                module = importlib.import_module(python_param.module)
         self._file = getattr(module, "__file__", None)
         kind = getattr(module, python_param.layer, None)
         if not (isinstance(kind, type) and issubclass(kind, UserLayer)):

@@ -318,7 +318,7 @@ def test_nothing_of_the_folder_stays_on_the_path(module: str, tmp_path: Path) ->
         ("python(Euclidean)", "Euclidean.setup: ValueError: Need two inputs. ("),
         ("python(Forgetful)", "Forgetful.reshape: NotImplementedError: a Python layer needs reshape(self, "),
         ('type: "Python" python_param { module: "nowhere_at_all" layer: "X" }',
-         "import nowhere_at_all: ModuleNotFoundError: No module named 'nowhere_at_all' ("),
+         "python_param.module: 'nowhere_at_all' is neither in the current folder nor on PYTHONPATH"),
         ('type: "Python" python_param { module: "broken_layers" layer: "X" }',
          "import broken_layers: SyntaxError: "),
     ],
