@@ -12,6 +12,8 @@ import pytest
 
 import caffe_compat as caffe
 
+pytest.importorskip("plyvel", reason="plyvel is not installed")
+
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = {case["name"]: case for case in json.loads((GOLDEN / "pipeline" / "index.json").read_text())["cases"]}
 

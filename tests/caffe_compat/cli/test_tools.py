@@ -138,7 +138,7 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
     return pixels
 
 
-def test_convert_imageset_and_compute_image_mean(pictures: np.ndarray, run: Run) -> None:
+def test_convert_imageset_and_compute_image_mean_leveldb(pictures: np.ndarray, run: Run) -> None:
     result = run("convert_imageset", "--backend=leveldb", "--shuffle=false", "./", "list", "db")
     assert result.exit_code == 0
     assert messages(result) == [

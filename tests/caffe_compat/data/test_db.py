@@ -7,7 +7,6 @@ import shutil
 import sys
 from pathlib import Path
 
-import plyvel
 import pytest
 
 from caffe_compat.data.db import create_db, open_db
@@ -86,7 +85,7 @@ def test_no_folder_to_write_to(tmp_path: Path) -> None:
         create_db(tmp_path / "db", "lmbd")
 
 
-def test_two_readers_at_once_and_original_untouched(golden: Path) -> None:
+def test_two_readers_of_a_leveldb_at_once_and_original_untouched(golden: Path) -> None:
     path = golden / "data" / "leveldb_32"
     before = {file.name: file.read_bytes() for file in path.iterdir()}
     with open_db(path) as first, open_db(path) as second:
@@ -108,6 +107,8 @@ def test_read_only_folder(golden: Path, tmp_path: Path, name: str) -> None:
 
 def test_leveldb_journal_is_read(tmp_path: Path) -> None:
     """A database that was closed while its records were in the journal only, as Caffe's tools leave it."""
+    import plyvel
+
     db = plyvel.DB(str(tmp_path / "db"), create_if_missing=True)
     db.put(b"key", b"record")
     db.close()
@@ -181,7 +182,7 @@ def test_plyvel_missing(golden: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         open_db(golden / "data" / "leveldb_32")
 
 
-def test_no_temporary_folder_stays(golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leveldb_leaves_no_temporary_folder(golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", os.fspath(tmp_path))
     open_db(golden / "data" / "leveldb_32").close()
     assert list(tmp_path.iterdir()) == []

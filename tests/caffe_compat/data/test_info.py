@@ -15,11 +15,14 @@ from caffe_compat.errors import CaffeError
 from caffe_compat.proto import caffe_pb2
 
 
-def test_raw_and_encoded(golden: Path) -> None:
+def test_raw_leveldb(golden: Path) -> None:
     raw = describe(golden / "data" / "leveldb_32")
     assert (raw.backend, raw.records, raw.encoded, raw.shapes) == ("leveldb", 24, 0, Counter({(3, 32, 32): 24}))
     assert raw.label_range == (0, 53)
     assert raw.first_keys == ["00000000_chelsea_0.jpg", "00000001_chelsea_1.png", "00000002_chelsea_2.jpg"]
+
+
+def test_encoded(golden: Path) -> None:
     encoded = describe(golden / "data" / "lmdb_encoded")
     assert (encoded.backend, encoded.records, encoded.encoded) == ("lmdb", 24, 24)
     assert {shape[0] for shape in encoded.shapes} == {1, 3, 4}
