@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from caffe_compat.atomic import writing
+from caffe_compat.atomic import write_text
 from caffe_compat.errors import CaffeError
 from yosinski.deployment import Deployment, read_deployment
 from yosinski.model import find_model
@@ -89,9 +89,8 @@ def export_run(
         return Exported(onnx, prototxt, report)
     run = RunDir(onnx.parent)
     deploy = onnx.with_name("deploy.prototxt" if run.net.exists() else f"{onnx.stem}_deploy.prototxt")
-    with writing(deploy) as temporary:
-        note = f"# {deployment.definition.name}, for use. Written by `yosinski export`.\n"
-        temporary.write_text(note + format_text(deployment.definition), encoding="utf-8")
+    note = f"# {deployment.definition.name}, for use. Written by `yosinski export`.\n"
+    write_text(deploy, note + format_text(deployment.definition))
     return Exported(onnx, deploy, report)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from caffe_compat.atomic import writing
+from caffe_compat.atomic import write_text
 from caffe_compat.proto import caffe_pb2, text
 from yosinski.scales import SCALES, Scale, Size
 from yosinski.transplant import Sources, freeze, renew, set_sources
@@ -215,8 +215,7 @@ def write_nets(folder: str | os.PathLike[str], specs: Iterable[NetSpec], size: S
         texts[place / f"{name}.prototxt"] = spec.definition(size)
         texts[place / "solver.prototxt"] = spec.solver(size)
     for path, content in texts.items():
-        with writing(path) as temporary:
-            temporary.write_text(content, encoding="utf-8")
+        write_text(path, content)
     return list(texts)
 
 

@@ -23,7 +23,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import IO, Any, TextIO
 
-from caffe_compat.atomic import writing
+from caffe_compat.atomic import write_text
 from caffe_compat.errors import CaffeError
 from yosinski.resources import CHECKOUT
 
@@ -178,8 +178,7 @@ class RunDir:
         self._write(meta)
 
     def _write(self, meta: dict[str, Any]) -> None:
-        with writing(self.meta_path) as temporary:
-            temporary.write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+        write_text(self.meta_path, json.dumps(meta, indent=2) + "\n")
 
 
 def _locked(file: IO[Any], how: int) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from caffe_compat import compat
-from caffe_compat.atomic import writing
+from caffe_compat.atomic import write_text
 from caffe_compat.errors import CaffeError
 from caffe_compat.proto import read_net
 from caffe_compat.proto.text import format as format_text
@@ -206,12 +206,12 @@ class Training:
         for i, (name, net) in enumerate(self.nets.items()):
             copy = self.run.net if i == 0 else self.run.path / f"net_{i}.prototxt"
             names[name] = str(copy)
-            _write_text(copy, format_text(net))
+            write_text(copy, format_text(net))
         for field in ("net", "train_net"):
             if solver.HasField(field):
                 setattr(solver, field, names[getattr(solver, field)])
         solver.test_net[:] = [names[name] for name in solver.test_net]
-        _write_text(self.run.solver, format_text(solver))
+        write_text(self.run.solver, format_text(solver))
 
 
 def _net_files(param: Any) -> list[str]:
@@ -253,8 +253,3 @@ def default_out(prototxt: Path, split: str | None = None) -> Path:
         below = len(parts) - parts[::-1].index("prototxt", 1)
         return Path("runs", *parts[below:])
     return Path("runs", name.name)
-
-
-def _write_text(path: Path, text: str) -> None:
-    with writing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

@@ -37,7 +37,7 @@ class HDF5Data(Layer):
             self.fail(f"hdf5_data_param.batch_size: {param.batch_size}, expected a positive number")
         try:
             self.source: str = param.source
-            self.files = Path(self.source).read_text().split()
+            self.files = Path(self.source).read_text("utf-8").split()
         except (OSError, UnicodeDecodeError) as error:
             self.fail(f"Failed to open source file: {param.source!r}: {error}")
         if not self.files:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from caffe_compat.atomic import writing
 from yosinski.audit.finding import Finding
 from yosinski.audit.rules import Rules
 from yosinski.audit.run import Run
@@ -99,8 +98,3 @@ def to_json(audited: Sequence[Audited], common: Finding, rules: Rules) -> str:
         for one in audited
     ]
     return json.dumps({"rules": rules.version, "joint": vars(common), "runs": runs}, indent=2, allow_nan=False) + "\n"
-
-
-def write_text(path: Path, text: str) -> None:
-    with writing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from caffe_compat.atomic import writing
+from caffe_compat.atomic import write_text
 from caffe_compat.errors import CaffeError
 from yosinski.bench.comparison import LOWER, Comparison
 
@@ -28,8 +28,7 @@ def save(path: Path, device: str, machine: dict[str, Any], comparisons: Sequence
     known = read(path) if path.exists() else {}
     kept = known.get(device, {}).get("ratios", {})
     known[device] = {"machine": machine, "ratios": dict(sorted({**kept, **ratios(comparisons)}.items()))}
-    with writing(path) as temporary:
-        temporary.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(known, indent=1) + "\n")
 
 
 def compare(path: Path, device: str, comparisons: Sequence[Comparison]) -> list[Change]:

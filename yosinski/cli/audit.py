@@ -42,6 +42,7 @@ def audit(
     Exits with 1 if a run fails. A run that nothing can be said of is undecided, and fails with --strict only. What
     the verdicts mean is in docs/audit.md.
     """
+    from caffe_compat.atomic import write_text
     from yosinski.audit import output
     from yosinski.audit.rules import PACKAGED, read_rules
     from yosinski.audit.runs import audit_originals, audit_runs, joint
@@ -59,11 +60,11 @@ def audit(
         if str(path) == "-":
             click.echo(text(), nl=False)
         elif path is not None:
-            output.write_text(path, text())
+            write_text(path, text())
     if html_path is not None:
         from yosinski.audit.page import audit_page
 
-        output.write_text(html_path, audit_page(audited, common, rules))
+        write_text(html_path, audit_page(audited, common, rules))
     if "-" not in (str(csv_path), str(json_path)):
         print_results(audited, common)
     verdicts = [one.verdict for one in audited] + [common.verdict]

@@ -191,7 +191,7 @@ def sizes(name: str | None) -> list[Any]:
 
 def report(wish: Wish, device: str, measure: Callable[[int, Any, Progress], Iterator[Comparison]]) -> None:
     """Measure, print every comparison as it is made, and do with all of them what the user wishes."""
-    from caffe_compat.atomic import writing
+    from caffe_compat.atomic import write_text
     from yosinski.bench import machine, regression
     from yosinski.bench.show import Live, show
     from yosinski.device import find_device
@@ -213,8 +213,7 @@ def report(wish: Wish, device: str, measure: Callable[[int, Any, Progress], Iter
     if wish.json_path is not None:
         text = json.dumps({"machine": facts, "comparisons": {c.name: c.to_json() for c in made}}, indent=1)
         if for_people:
-            with writing(wish.json_path) as temporary:
-                temporary.write_text(text + "\n", encoding="utf-8")
+            write_text(wish.json_path, text + "\n")
         else:
             click.echo(text)
     if wish.compare is not None:

@@ -21,7 +21,7 @@ def report(runs: tuple[Path, ...], out: Path, split: str | None, no_original: bo
     Writes index.html, which needs nothing else, and each figure as PNG and PDF. A run that cannot be taken in is
     named on the page and on stderr.
     """
-    from caffe_compat.atomic import writing
+    from caffe_compat.atomic import write_text
     from caffe_compat.errors import CaffeError
     from yosinski.report.figures import all_figures
     from yosinski.report.page import report_page
@@ -31,8 +31,7 @@ def report(runs: tuple[Path, ...], out: Path, split: str | None, no_original: bo
     original, ours = Points([] if no_original else original_points()), Points(found)
     if not original.all and not ours.all:
         raise CaffeError(left_out[0] if left_out else "--no-original and no RUN: nothing to report")
-    with writing(out / "index.html") as temporary:
-        temporary.write_text(report_page(original, ours, left_out), encoding="utf-8")
+    write_text(out / "index.html", report_page(original, ours, left_out))
     click.echo(out / "index.html")
     if not html_only:
         from yosinski.report.plot import write_figures

@@ -46,7 +46,7 @@ def verify(
     the runtimes disagree, or if the file is not what its sources give. A runtime that this machine lacks is named, and
     the others are compared.
     """
-    from caffe_compat.atomic import writing
+    from caffe_compat.atomic import write_text
     from caffe_compat.errors import CaffeError
     from yosinski.device import find_device
     from yosinski.progress import counting
@@ -77,8 +77,7 @@ def verify(
             print_table(layer_table(report.layers))
         print_table(runtime_table(report))
         if json_path is not None:
-            with writing(json_path) as temporary:
-                temporary.write_text(text + "\n", encoding="utf-8")
+            write_text(json_path, text + "\n")
     for reason in report.unavailable.values():
         click.echo(f"yosinski: not compared: {reason}", err=True)
     if not report.ok:

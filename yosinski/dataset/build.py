@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, NamedTuple
 
-from caffe_compat.atomic import writing
+from caffe_compat.atomic import write_text
 from caffe_compat.cores import cores
 from caffe_compat.data.convert import Conversion
 from caffe_compat.data.datum import parse
@@ -224,15 +224,14 @@ class _Converter:
 def _claim(part: Path, job: str) -> None:
     """Make the working folder, or take over the one of the same job, begun since this machine started."""
     try:
-        found, _, boot = (part / "job").read_text().partition("\n")
+        found, _, boot = (part / "job").read_text(encoding="utf-8").partition("\n")
     except FileNotFoundError:
         found, boot = job, "none"
     if found != job:
         raise CaffeError(f"{part}: unfinished work on other pictures or with other options; remove it to start over")
     if boot != _boot():
         shutil.rmtree(part, ignore_errors=True)
-        with writing(part / "job") as temporary:
-            temporary.write_text(f"{job}\n{_boot()}")
+        write_text(part / "job", f"{job}\n{_boot()}")
 
 
 def _boot() -> str:

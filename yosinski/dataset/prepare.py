@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from caffe_compat.atomic import writing
+from caffe_compat.atomic import write_text, writing
 from caffe_compat.data.convert import Entry
 from caffe_compat.errors import CaffeError
 from caffe_compat.progress import Progress
@@ -143,8 +143,7 @@ def _build(
         prepared.append(_describe(images, shuffled, job, built))
         _write_bad(folder / f"{part}.bad.txt", shuffled, built.bad)
         noted = {key: value for key, value in asdict(prepared[0]).items() if key != "converted"}
-        with writing(folder / SUMMARY) as temporary:
-            temporary.write_text(json.dumps({**summary, part: noted}, indent=2) + "\n", encoding="utf-8")
+        write_text(folder / SUMMARY, json.dumps({**summary, part: noted}, indent=2) + "\n")
 
     build_lmdb(shuffled, target, recipe, workers, progress, note)
     return prepared[0]

@@ -6,7 +6,7 @@ import json
 import shlex
 from pathlib import Path
 
-from caffe_compat.atomic import writing
+from caffe_compat.atomic import write_text
 from caffe_compat.cores import cores
 from yosinski.study.run import RETRIES
 
@@ -41,8 +41,7 @@ def write_slurm(folder: Path, partition: str | None) -> Path:
         "latency-wait": 60,
     }
     path = folder / PROFILE / "config.yaml"
-    with writing(path) as temporary:
-        temporary.write_text(json.dumps(profile, indent=1) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(profile, indent=1) + "\n")
     return path
 
 

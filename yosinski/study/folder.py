@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from caffe_compat.atomic import writing
+from caffe_compat.atomic import write_text, writing
 from caffe_compat.errors import CaffeError
 from caffe_compat.proto import caffe_pb2, text
 from yosinski.run_dir import RunDir
@@ -102,8 +102,7 @@ class Folder:
             self._write_definitions(plan, net, data)
         with writing(self.path / "Snakefile") as temporary:
             shutil.copyfile(SNAKEFILE, temporary)
-        with writing(self.study) as temporary:
-            temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        write_text(self.study, json.dumps(facts, indent=1) + "\n")
 
     def _check_same(self, facts: dict[str, Any]) -> None:
         there = self.read()
@@ -141,5 +140,4 @@ def _write_once(path: Path, content: str, kind: Any) -> None:
                 f"{path}: has changed since the study was begun; put it back, or remove it to have it anew"
             )
         return
-    with writing(path) as temporary:
-        temporary.write_text(content, encoding="utf-8")
+    write_text(path, content)

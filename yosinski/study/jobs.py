@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from caffe_compat.atomic import writing
+from caffe_compat.atomic import write_text
 from caffe_compat.errors import CaffeError
 from caffe_compat.program import INTERRUPTED
 from yosinski.net_names import parse_name
@@ -268,8 +268,7 @@ def report(study: dict[str, Any]) -> None:
 
 
 def _note(path: Path, facts: dict[str, Any]) -> None:
-    with writing(path) as temporary:
-        temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(facts, indent=1) + "\n")
 
 
 ONCE: dict[str, Callable[[dict[str, Any]], None]] = {

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from caffe_compat.atomic import writing
+from caffe_compat.atomic import write_text
 from yosinski.scales import SCALES, Scale
 from yosinski.study.folder import Folder
 from yosinski.study.status import read_status
@@ -85,8 +85,7 @@ def measure(scale: Scale, device: Any) -> Speed:
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
     speed = Speed(train_batch(scale) / seconds, f"as measured on {where}, {date.today()}")
     known = {**_measured(), scale.title: asdict(speed)}
-    with writing(_cache()) as temporary:
-        temporary.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    write_text(_cache(), json.dumps(known, indent=1) + "\n")
     return speed
 
 

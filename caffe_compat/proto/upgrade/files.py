@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from caffe_compat import glog
-from caffe_compat.atomic import writing
+from caffe_compat.atomic import write_text
 from caffe_compat.proto import binary, caffe_pb2, raw_blobs, text
 from caffe_compat.proto.upgrade.net import net_needs_upgrade, upgrade_net
 from caffe_compat.proto.upgrade.solver import solver_needs_upgrade, upgrade_solver
@@ -41,8 +41,7 @@ def upgrade_file(kind: str, source: str | Path, target: str | Path, form: str | 
     else:
         glog.error(f"{tool}:{43 - shift}", f"File already in latest proto format: {os.fspath(source)}")
     if form == "text":
-        with writing(target) as temporary:
-            temporary.write_text(text.format(message), "utf-8")
+        write_text(target, text.format(message))
     else:
         binary.write(target, message)
     glog.info(f"{tool}:{49 - shift}", f"Wrote upgraded {name} {form} proto to {os.fspath(target)}")

@@ -247,5 +247,5 @@ def test_onnx_verification_and_results(study: Folder) -> None:
     assert Path("report/index.html").stat().st_size > 10_000
     Path("report/index.html").unlink()
     Path("report/index.html").mkdir()
-    with pytest.raises(CaffeError, match="^report: no page: report/index.html: cannot write: "):
+    with pytest.raises(CaffeError, match=r"^report: no page: report/index\.html: cannot write: "):
         run_job("report", [])
