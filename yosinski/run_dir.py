@@ -8,7 +8,6 @@ run.json                        versions, hashes, command lines, device, seed, s
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -21,10 +20,11 @@ import time
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
-from typing import IO, Any, TextIO
+from typing import Any, TextIO
 
 from caffe_compat.atomic import write_text
 from caffe_compat.errors import CaffeError
+from yosinski.lock import try_lock
 from yosinski.resources import CHECKOUT
 
 PACKAGES = ("yosinski", "torch", "numpy", "protobuf", "lmdb", "opencv-python-headless", "onnx", "onnxruntime-gpu")
@@ -76,7 +76,7 @@ class RunDir:
         """Whether a process is training here."""
         try:
             with self.log.open("rb") as log:
-                return not _locked(log, fcntl.LOCK_SH)
+                return not try_lock(log, shared=True)
         except FileNotFoundError:
             return False
 
@@ -96,7 +96,7 @@ class RunDir:
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = self.log.open("a", encoding="utf-8")
         deadline = time.monotonic() + LOCK_S
-        while not _locked(self._lock, fcntl.LOCK_EX):
+        while not try_lock(self._lock):
             if time.monotonic() > deadline:
                 raise CaffeError(f"{self.path}: another process is training here")
             time.sleep(LOCK_S / 20)
@@ -179,14 +179,6 @@ class RunDir:
 
     def _write(self, meta: dict[str, Any]) -> None:
         write_text(self.meta_path, json.dumps(meta, indent=2) + "\n")
-
-
-def _locked(file: IO[Any], how: int) -> bool:
-    try:
-        fcntl.flock(file, how | fcntl.LOCK_NB)
-        return True
-    except BlockingIOError:
-        return False
 
 
 def snapshot_iteration(path: Path) -> int:

@@ -6,7 +6,6 @@ In the folder afterwards: ``train.txt`` and ``valid.txt``, lines ``name label``;
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +22,7 @@ from yosinski.dataset.build import AS_CAFFE, Bad, Built, Recipe, build_lmdb, fin
 from yosinski.dataset.labels import read_labels
 from yosinski.dataset.sources import Found, Image, find_images
 from yosinski.lists import list_text, published_name
+from yosinski.lock import try_lock
 from yosinski.splits import Order, database_order
 
 Part = Literal["train", "valid"]
@@ -189,8 +189,6 @@ def _locked(folder: Path) -> Iterator[None]:
     """Keep other processes from preparing the same folder."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CaffeError(f"{folder}: another process is preparing data here") from None
+        if not try_lock(file):
+            raise CaffeError(f"{folder}: another process is preparing data here")
         yield

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import importlib.util
 import os
 import signal
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from caffe_compat.errors import CaffeError
+from yosinski.lock import try_lock
 from yosinski.study import slots
 from yosinski.study.folder import Folder, Options
 from yosinski.study.follow import VARIABLE, alive, mark
@@ -105,10 +105,8 @@ def _locked(path: Path) -> Iterator[TextIO]:
     """Be the only driver in a folder. The lock's file names the Snakemake process, which may outlive its driver."""
     path.mkdir(parents=True, exist_ok=True)
     with (path / ".lock").open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CaffeError(f"{path}: another `yosinski study run` is at work here") from None
+        if not try_lock(file):
+            raise CaffeError(f"{path}: another `yosinski study run` is at work here")
         file.seek(0)
         left, deadline = file.read(), time.monotonic() + LEFT_S
         while left and alive(left) and time.monotonic() < deadline:

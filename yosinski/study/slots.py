@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from yosinski.lock import try_lock
 
 DEVICES, PER_DEVICE = "YOSINSKI_STUDY_DEVICES", "YOSINSKI_STUDY_SLOTS_PER_GPU"
 EVERY_S = 0.5
@@ -43,10 +44,7 @@ def _free(folder: Path, devices: Sequence[str], per_device: int) -> Iterator[str
         for number in range(per_device):
             for device in devices:
                 with (folder / f"{device.replace(':', '-')}.{number}").open("a") as file:
-                    try:
-                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    except BlockingIOError:
-                        continue
-                    yield device
-                    return
+                    if try_lock(file):
+                        yield device
+                        return
         time.sleep(EVERY_S)
