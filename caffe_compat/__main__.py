@@ -7,7 +7,6 @@ file is one line with the script's line in front, and exit code 1.
 
 from __future__ import annotations
 
-import os
 import runpy
 import sys
 import traceback
@@ -30,8 +29,7 @@ def main() -> int:
     if not Path(script).is_file():
         print(f"{script}: no such script; {USAGE}", file=sys.stderr)
         return 2
-    level = os.environ.get("GLOG_minloglevel", "")  # noqa: SIM112 - glog's name
-    init_log(int(level) if level.isdecimal() else 0)
+    init_log(None)
     caffe_compat.install_as_caffe()
     sys.argv = arguments
     sys.path[0] = str(Path(script).resolve().parent)

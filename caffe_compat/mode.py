@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 
 from caffe_compat import glog
@@ -9,6 +11,7 @@ from caffe_compat.errors import CaffeError
 
 _gpu = False
 _device_id = 0
+_printing: list[logging.Handler] = []  # what init_log has attached
 
 
 def device() -> str:
@@ -44,10 +47,24 @@ def _check_device(device_id: int) -> None:
         raise CaffeError(f"GPU {device_id}: torch sees {count} GPU(s); use set_mode_cpu() where there is none")
 
 
-def init_log(level: int = 0, stderr: bool = True) -> None:
-    """Print Caffe's log lines to stderr, from glog's ``level`` on: 0 all, 1 warnings, 2 errors, 3 what ends a run."""
+def init_log(level: int | None = 0, stderr: bool = True) -> None:
+    """Print Caffe's log lines to stderr, from glog's ``level`` on: 0 all, 1 warnings, 2 errors, 3 what ends a run.
+
+    The last call counts. ``None``: the level is what GLOG_minloglevel says when there is a line to print, since scripts
+    set it just before they import caffe.
+    """
+    while _printing:
+        glog.detach(_printing.pop())
     if stderr:
-        glog.attach(sys.stderr, glog.level_of(level))
+        handler = glog.attach(sys.stderr, glog.level_of(level or 0))
+        if level is None:
+            handler.addFilter(_is_loud_enough)
+        _printing.append(handler)
+
+
+def _is_loud_enough(record: logging.LogRecord) -> bool:
+    level = os.environ.get("GLOG_minloglevel", "")  # noqa: SIM112 - glog's name
+    return record.levelno >= glog.level_of(int(level) if level.isdecimal() else 0)
 
 
 def log(message: str) -> None:

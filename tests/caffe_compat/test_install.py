@@ -126,3 +126,9 @@ def test_the_log_goes_to_stderr_as_far_as_glogs_variable_says(tmp_path: Path) ->
     (tmp_path / "script.py").write_text("import caffe\ncaffe.log('hello')\n")
     assert "_caffe.cpp:52] hello" in python("-m", "caffe_compat", "script.py", cwd=tmp_path).stderr
     assert python("-m", "caffe_compat", "script.py", cwd=tmp_path, GLOG_minloglevel="1").stderr == ""
+    (tmp_path / "quiet.py").write_text(
+        "import os\nos.environ['GLOG_minloglevel'] = '2'\nimport caffe\ncaffe.log('hello')\n"
+        "caffe.init_log(0)\ncaffe.log('once')\n"
+    )
+    (line,) = python("-m", "caffe_compat", "quiet.py", cwd=tmp_path).stderr.splitlines()
+    assert line.endswith("_caffe.cpp:52] once")
