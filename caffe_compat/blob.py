@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from operator import index
 from types import SimpleNamespace
 from typing import Any
 from weakref import WeakSet
@@ -146,6 +147,7 @@ class Blob:
 
     def reshape(self, *shape: int) -> None:
         """Give the blob another shape; values stay where the number of elements does, otherwise they are zeros."""
+        shape = tuple(map(index, shape))  # NumPy's integers, too, but no other numbers
         if shape == self._shape:
             return
         if any(size < 0 for size in shape):

@@ -7,18 +7,23 @@ import os
 import sys
 import traceback
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
 
+from caffe_compat import glog
 from caffe_compat.blob import Blob, ParamBlob
 from caffe_compat.errors import CaffeError
 from caffe_compat.install import install_as_caffe
 from caffe_compat.layers.base import Gradients, Layer, Need, Shape
 from caffe_compat.layers.registry import register
+
+IMPORTING = ("<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>")
+ABOVE_THE_USERS = {__file__, importlib.__file__, *IMPORTING}  # files whose frames lead to the user's
+Result = TypeVar("Result")
 
 
 class BlobVec(Sequence[ParamBlob]):
@@ -46,12 +51,13 @@ class UserLayer:
     """What a layer written in Python derives from, under the name ``caffe.Layer``.
 
     ``bottom`` and ``top`` are lists of blobs, which have ``shape``, ``reshape(*shape)`` and, as writable numpy arrays,
-    ``data`` and ``diff``. ``param_str`` and ``phase`` are there from ``setup`` on; ``self.blobs.add_blob(*shape)``, in
-    ``setup``, makes a parameter.
+    ``data`` and ``diff``. ``param_str`` (until 2015 ``param_str_``) and ``phase`` are there from ``setup`` on;
+    ``self.blobs.add_blob(*shape)``, in ``setup``, makes a parameter.
     """
 
     type = "Python"
     param_str: str
+    param_str_: str
     phase: int
     blobs: BlobVec
 
@@ -95,17 +101,17 @@ class Python(Layer):
             self.fail("python_param: module and layer, the names of a Python module and a class in it, are needed")
         with _current_folder_first():
             package = python_param.module.partition(".")[0]
-            if package not in sys.modules and importlib.util.find_spec(package) is None:
-                self.fail(f"python_param.module: {package!r} is neither in the current folder nor on PYTHONPATH")
-            with self._naming(f"import {python_param.module}"):
-                module = importlib.import_module(python_param.module)
+            if not package or (package not in sys.modules and importlib.util.find_spec(package) is None):
+                missing = package or python_param.module
+                self.fail(f"python_param.module: {missing!r} is neither in the current folder nor on PYTHONPATH")
+            module = self._run(f"import {python_param.module}", importlib.import_module, python_param.module)
         self._file = getattr(module, "__file__", None)
         kind = getattr(module, python_param.layer, None)
         if not (isinstance(kind, type) and issubclass(kind, UserLayer)):
             self.fail(f"python_param.layer: {python_param.layer!r} in {self._file} is no class made from caffe.Layer")
-        with self._naming(python_param.layer):
-            self.user = kind(param)
-        self.user.param_str, self.user.phase, self.user.blobs = python_param.param_str, phase, BlobVec(self)
+        self.user = self._run(python_param.layer, kind, param)
+        self.user.param_str = self.user.param_str_ = python_param.param_str
+        self.user.phase, self.user.blobs = phase, BlobVec(self)
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -158,18 +164,24 @@ class Python(Layer):
             pass
 
     def _call(self, method: str, *arguments: Any) -> None:
-        with self._naming(f"{self.param.python_param.layer}.{method}"):
-            getattr(self.user, method)(*arguments)
+        self._run(f"{self.param.python_param.layer}.{method}", getattr(self.user, method), *arguments)
 
-    @contextmanager
-    def _naming(self, what: str) -> Iterator[None]:
-        """Turn an exception of the user's code into an error that says where it comes from, in one line."""
+    def _run(self, what: str, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Call the user's code; of its exception make an error that says in one line where it comes from.
+
+        The traceback goes to the log, as Caffe prints it, from the user's first frame on.
+        """
         try:
-            yield
+            return function(*arguments)
         except Exception as error:
-            frames = traceback.extract_tb(error.__traceback__)
+            trace = error.__traceback__
+            while trace and trace.tb_next and trace.tb_frame.f_code.co_filename in ABOVE_THE_USERS:
+                trace = trace.tb_next
+            shown = "".join(traceback.format_exception(type(error), error, trace)).rstrip()
+            glog.error("python_layer", f"{self.name}: {what} failed\n{shown}")
+            frames = traceback.extract_tb(trace)
             own = [frame for frame in frames if frame.filename == self.__dict__.get("_file")] or frames[-1:]
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            reason = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
             raise CaffeError(f"{self.where}: {what}: {reason} ({own[-1].filename}:{own[-1].lineno})") from error
 
 

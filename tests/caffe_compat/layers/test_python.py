@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 import caffe_compat as caffe
+from caffe_compat import glog
 from caffe_compat import net as core
 from caffe_compat.errors import CaffeError
 from caffe_compat.proto import caffe_pb2, text
@@ -125,6 +127,70 @@ class Forgetful(caffe.Layer):
         pass
 
 
+class InnerProduct(caffe.Layer):
+    """InnerProduct with as many outputs as param_str_, the name of 2014, says."""
+
+    def __init__(self, param, *args, **kwargs):
+        super(InnerProduct, self).__init__(param, *args, **kwargs)
+        self.own_name = param.name
+
+    def setup(self, bottom, top):
+        size = np.int64(self.param_str_)
+        self.blobs.add_blob(size, bottom[0].channels)
+        self.blobs.add_blob(size)
+
+    def reshape(self, bottom, top):
+        top[0].reshape(bottom[0].num, self.blobs[0].num)
+
+    def forward(self, bottom, top):
+        top[0].data[...] = bottom[0].data.dot(self.blobs[0].data.T) + self.blobs[1].data
+
+    def backward(self, top, propagate_down, bottom):
+        self.blobs[0].diff[...] += top[0].diff.T.dot(bottom[0].data)
+        self.blobs[1].diff[...] += top[0].diff.sum(0)
+        if propagate_down[0]:
+            bottom[0].diff[...] = top[0].diff.dot(self.blobs[0].data)
+
+
+class Keeper(caffe.Layer):
+    """top = 2 * bottom, into an array that it has kept since its setup; no top at all in some nets."""
+
+    def setup(self, bottom, top):
+        self.sums = []
+        if top:
+            top[0].reshape(*bottom[0].shape)
+            self.array = top[0].data
+
+    def reshape(self, bottom, top):
+        pass
+
+    def forward(self, bottom, top):
+        self.sums.append(float(bottom[0].data.sum()))
+        if top:
+            self.array[...] = 2 * bottom[0].data
+
+
+class Shaped(caffe.Layer):
+    """The shape is whatever param_str says."""
+
+    def setup(self, bottom, top):
+        pass
+
+    def reshape(self, bottom, top):
+        top[0].reshape(*eval(self.param_str))
+
+    def forward(self, bottom, top):
+        pass
+
+
+class Stops(caffe.Layer):
+    def setup(self, bottom, top):
+        raise StopIteration
+
+    def reshape(self, bottom, top):
+        pass
+
+
 class NoLayer:
     pass
 '''
@@ -209,7 +275,7 @@ def test_a_loss_layer_trains_like_the_built_in_one(module: str) -> None:
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
     for net in (ours, built_in):
         net.backward()
-    np.testing.assert_allclose(ours.params["ip"][0].diff, built_in.params["ip"][0].diff, rtol=1e-5)
+    np.testing.assert_allclose(ours.params["ip"][0].diff, built_in.params["ip"][0].diff, rtol=1e-5, atol=1e-6)
     assert ours.blobs["y"].diff.max() == 0, "y is no blob that learns"
 
 
@@ -256,6 +322,83 @@ def test_a_solver_updates_the_parameters(module: str) -> None:
     solver = caffe.get_solver("solver.prototxt")
     solver.step(2)
     np.testing.assert_allclose(solver.net.params["off"][0].data, 0.5 - 2 * 0.01 * 3 * 3, rtol=1e-6)
+
+
+def with_string(module: str, layer: str, string: str) -> str:
+    return f'type: "Python" python_param {{ module: "{module}" layer: "{layer}" param_str: "{string}" }}'
+
+
+def test_several_with_rates_of_their_own_and_a_shared_parameter(module: str) -> None:
+    """The same net as of InnerProducts: what each parameter learns, and what it shares."""
+    nets = []
+    for kind in ("Python", "InnerProduct"):
+        layers = INPUT
+        for name, bottom, params in (
+            ("one", "x", "param { lr_mult: 1 decay_mult: 0 } param { lr_mult: 0 }"),
+            ("two", "one", 'param { name: "w" lr_mult: 2 } param { lr_mult: 5 }'),
+            ("three", "one", 'loss_weight: 2 param { name: "w" lr_mult: 2 }'),
+        ):
+            own = 'type: "InnerProduct" inner_product_param { num_output: 4 }'
+            layers += (
+                f'layer {{ name: "{name}" bottom: "{bottom}" top: "{name}" {params} '
+                f"{with_string(module, 'InnerProduct', '4') if kind == 'Python' else own} }}"
+            )
+        layers += 'layer { name: "sum" type: "Reduction" bottom: "two" top: "sum" loss_weight: 1 }'
+        nets.append(make(module, layers))
+    ours, built_in = nets
+    assert [layer.own_name for layer in ours.layers if layer.type == "Python"] == ["one", "two", "three"]
+    draw = np.random.default_rng(0)
+    for name, blobs in ours.params.items():
+        for i, blob in enumerate(blobs):
+            blob.data[...] = draw.normal(size=blob.shape)
+            built_in.params[name][i].data[...] = blob.data
+    x = draw.normal(size=(3, 4))
+    for net in nets:
+        net.blobs["x"].data[...] = x
+        for _ in range(2):
+            net.forward()
+            net.backward()
+    assert [(p.layer, p.lr_mult, p.decay_mult) for p in ours.learnable] == [
+        (p.layer, p.lr_mult, p.decay_mult) for p in built_in.learnable
+    ]
+    for one, other in zip(ours.learnable, built_in.learnable):
+        if one.lr_mult:
+            np.testing.assert_allclose(one.parameter.grad, other.parameter.grad, rtol=1e-4, atol=1e-5)
+
+
+def test_an_array_kept_and_a_layer_without_top(module: str) -> None:
+    net = make(
+        module,
+        f'{INPUT} layer {{ name: "a" bottom: "x" top: "y" python(Keeper) }}'
+        'layer { name: "b" bottom: "y" python(Keeper) }',
+    )
+    for value in (1, 3):
+        net.blobs["x"].data[...] = value
+        net.forward()
+        assert (net.blobs["y"].data == 2 * value).all()
+    assert [layer.sums for layer in net.layers if layer.type == "Python"] == [[12, 36], [24, 72]]
+
+
+@pytest.mark.parametrize(
+    ("shape", "result"),
+    [
+        ("[]", ()),
+        ("np.r_[2:4]", (2, 3)),
+        ("[0, 3]", (0, 3)),
+        ("[3.0]", "TypeError: 'float' object cannot be interpreted as an integer"),
+        ("[[3, 4]]", "TypeError: 'list' object cannot be interpreted as an integer"),
+        ("[-1]", "CaffeError: a blob cannot have the shape [-1]; expected no negative sizes"),
+        ("[1 << 20, 1 << 20]", "top 'y' has the shape [1048576, 1048576]"),
+    ],
+)
+def test_shapes(module: str, shape: str, result: object) -> None:
+    layer = f'layer {{ name: "s" top: "y" {with_string(module, "Shaped", shape)} }}'
+    if isinstance(result, tuple):
+        assert make(module, layer).blobs["y"].shape == result
+        return
+    with pytest.raises(CaffeError) as caught:
+        make(module, layer)
+    assert str(result) in str(caught.value)
 
 
 def test_a_data_layer_whose_batches_grow(module: str) -> None:
@@ -316,6 +459,9 @@ def test_nothing_of_the_folder_stays_on_the_path(module: str, tmp_path: Path) ->
         ("python(Missing)", "python_param.layer: 'Missing' in "),
         ("python(NoLayer)", "python_param.layer: 'NoLayer' in "),
         ("python(Euclidean)", "Euclidean.setup: ValueError: Need two inputs. ("),
+        ("python(Stops)", "Stops.setup: StopIteration ("),
+        ('type: "Python" python_param { module: ".above" layer: "X" }',
+         "python_param.module: '.above' is neither in the current folder nor on PYTHONPATH"),
         ("python(Forgetful)", "Forgetful.reshape: NotImplementedError: a Python layer needs reshape(self, "),
         ('type: "Python" python_param { module: "nowhere_at_all" layer: "X" }',
          "python_param.module: 'nowhere_at_all' is neither in the current folder nor on PYTHONPATH"),
@@ -334,12 +480,19 @@ def test_mistakes_at_set_up(module: str, layer: str, words: str) -> None:
 def test_mistakes_later_name_layer_and_line(module: str) -> None:
     net = make(module, INPUT + 'layer { name: "user" bottom: "x" top: "y" python(Times) }')
     net.layers[1].user.factor = "many"
+    log = io.StringIO()
+    handler = glog.attach(log)
     with pytest.raises(RuntimeError) as caught:  # what pycaffe raises for what goes wrong in C++
         net.forward()
+    glog.detach(handler)
     line = next(i for i, line in enumerate(LAYERS.splitlines(), 1) if "self.factor * one.data" in line)
     assert str(caught.value).startswith("layer 'user': Times.forward: ")
     assert str(caught.value).endswith(f"{module}.py:{line})")
     assert caught.value.__cause__ is not None
+    first, second, third, *_ = log.getvalue().splitlines()
+    assert first.endswith(" python_layer] user: Times.forward failed")
+    assert second == "Traceback (most recent call last):"
+    assert third.endswith(f'{module}.py", line {line}, in forward'), "the user's first frame"
 
 
 def test_no_backward_is_fine_until_it_is_needed(module: str) -> None:
