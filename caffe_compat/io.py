@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from caffe_compat.errors import CaffeError
-from caffe_compat.proto import caffe_pb2
+from caffe_compat.proto import caffe_pb2, raw_blobs
 from caffe_compat.resize import resize_image
 
 __all__ = [
@@ -37,9 +37,7 @@ __all__ = [
 def blobproto_to_array(blob: Any, return_diff: bool = False) -> np.ndarray:
     """The values of a BlobProto (or its diff), float64, in its shape; old ones have four axes."""
     data = np.array(blob.diff if return_diff else blob.data, np.float64)
-    if any(blob.HasField(name) for name in ("num", "channels", "height", "width")):
-        return data.reshape(blob.num, blob.channels, blob.height, blob.width)
-    return data.reshape(tuple(blob.shape.dim))
+    return data.reshape(raw_blobs.shape_of(blob))
 
 
 def array_to_blobproto(arr: np.ndarray, diff: np.ndarray | None = None) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from caffe_compat.data.datum import parse
 from caffe_compat.data.db import open_db
 from caffe_compat.errors import CaffeError
 from caffe_compat.progress import Progress
-from caffe_compat.proto import binary, caffe_pb2
+from caffe_compat.proto import binary, caffe_pb2, raw_blobs
 
 
 def compute_image_mean(
@@ -64,14 +63,14 @@ def write_mean(path: str | Path, mean: NDArray[np.float32]) -> None:
 
 def read_mean(path: str | Path) -> NDArray[np.float32]:
     """Read a mean file: float32 of shape (channels, height, width). CaffeError if it is missing or none."""
-    blob = binary.read(path, caffe_pb2.BlobProto)
-    shape = list(blob.shape.dim) or [blob.num, blob.channels, blob.height, blob.width]
-    values = np.array(blob.data or blob.double_data, np.float32)
-    if len(shape) == 4 and shape[0] == 1:
-        shape = shape[1:]
-    if len(shape) != 3 or min(shape) < 1 or values.size != prod(shape):
-        raise CaffeError(f"{path}: not a mean image: {values.size} values of shape {shape}")
-    return values.reshape(shape)
+    blob = binary.read(path, raw_blobs.message_class("BlobProto"))
+    shape = list(raw_blobs.shape_of(blob))
+    if len(shape) not in (3, 4) or shape[:-3] not in ([], [1]) or min(shape) < 1:
+        raise CaffeError(f"{path}: not a mean image: its shape is {shape}, expected [1, channels, height, width]")
+    try:
+        return raw_blobs.to_array(blob).reshape(shape[-3:]).copy()
+    except ValueError as error:
+        raise CaffeError(f"{path}: not a mean image: {error}") from None
 
 
 def channel_means(mean: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -58,7 +58,7 @@ def is_legacy(blob: Any) -> bool:
 
 
 def to_array(blob: Any, diff: bool = False) -> np.ndarray:
-    """Values (or gradients) of a raw BlobProto as float32, in its shape.
+    """Values (or gradients) of a raw BlobProto as float32, in its shape, maybe read-only.
 
     Raises:
         ValueError: the number of values is not that of the shape.
