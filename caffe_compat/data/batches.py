@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,10 +14,8 @@ from torch import Tensor
 from caffe_compat import parallel
 from caffe_compat.cores import cores
 from caffe_compat.data.buffers import BufferPool
+from caffe_compat.data.decoded_images import DecodedImages
 from caffe_compat.data.transform import Placement, Transformer
-
-if TYPE_CHECKING:
-    from caffe_compat.data.stream import DecodedImages
 
 WORKERS = cores()
 

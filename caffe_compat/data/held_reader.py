@@ -24,7 +24,7 @@ class HeldReader(ImageReader[int]):
         self._numbers = round_and_round(self._from, 0)
 
     def first_shape(self) -> tuple[int, int, int]:
-        return self._shape_of(self.images.pixels[0].shape, 0)
+        return self._shape(0, self.images.pixels[0].shape)
 
     def load_state(self, state: State) -> None:
         super().load_state(state)
@@ -68,7 +68,7 @@ class DeviceReader(HeldReader):
     def read(self) -> HeldBatch:
         numbers, chances, state = self._decide()
         image = self.images.pixels.shape[1:]
-        shape = self._shape_of(image, numbers[0])
+        shape = self._shape(numbers[0], image)
         places: list[Placement] = [self.transformer.place(chance, image) for chance in chances]
         data = torch.empty((len(numbers), *shape), dtype=torch.uint8, device="meta")
         label = torch.from_numpy(self.images.labels[numbers]).float()

@@ -61,7 +61,7 @@ class ImageListReader(ImageReader[int]):
 
     def first_shape(self) -> tuple[int, int, int]:
         line = int(self._order[self._position])
-        return self._shape(line, self._load(line)[0])
+        return self._shape(line, self._load(line)[0].shape)
 
     def state(self) -> State:
         shuffled = {"order": self._order, "shuffler": self._shuffler.get_state()} if self._shuffler else {}

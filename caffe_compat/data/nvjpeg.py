@@ -111,7 +111,7 @@ class NvjpegReader(Reader):
         label = torch.tensor([label for _, label in opened], dtype=torch.float32)
         with torch.cuda.stream(self._stream) if self._stream else nullcontext():
             images = self._decoded(items, [image for image, _ in opened])
-            shape = self._shape_of(images[0].shape, items[0])
+            shape = self._shape(items[0], images[0].shape)
             for item, image in zip(items, images):
                 self._check_shape(item, image.shape, shape)
             places = [self.transformer.place(chance, image.shape) for chance, image in zip(chances, images)]

@@ -96,7 +96,7 @@ class ImageReader(BatchReader, Generic[Item]):
         try:
             items, chances, state = self._decide()
             first = self._load(items[0])
-            shape = self._shape(items[0], first[0])
+            shape = self._shape(items[0], first[0].shape)
         except CaffeError as error:
             return error
         on_host = self.device.type == "cpu"  # a net on a GPU says so at its first forward, perhaps right now
@@ -163,16 +163,14 @@ class ImageReader(BatchReader, Generic[Item]):
             self.transformer.load_rng(place)
         self._records = state["records"]
 
-    def _shape(self, item: Item, image: NDArray) -> tuple[int, int, int]:
-        return self._shape_of(image.shape, item)
-
     def _check_shape(self, item: Item, image: Sequence[int], first: tuple[int, int, int]) -> None:
         """Fail unless an image gives the shape that the batch's first one does."""
-        shape = self._shape_of(image, item)
+        shape = self._shape(item, image)
         if shape != first:
             raise self._error(item, f"its image gives {list(shape)}, the batch's first {list(first)}")
 
-    def _shape_of(self, image: Sequence[int], item: Item) -> tuple[int, int, int]:
+    def _shape(self, item: Item, image: Sequence[int]) -> tuple[int, int, int]:
+        """The shape of what becomes of an item's image."""
         try:
             return self.transformer.shape(image)
         except CaffeError as error:
@@ -209,7 +207,7 @@ class Reader(ImageReader[tuple[Buffer, Record]]):
     def first_shape(self) -> tuple[int, int, int]:
         for item in self.db.records():
             image, _ = self._load(item)
-            return self._shape(item, image)
+            return self._shape(item, image.shape)
         raise CaffeError(f"{self.db.path}: the database has no records")
 
     def load_state(self, state: State) -> None:

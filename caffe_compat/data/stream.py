@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterator
-from concurrent.futures import Future
+from collections import deque
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from weakref import WeakSet
 
 import numpy as np
-from numpy.typing import NDArray
 
 from caffe_compat.data.batches import Batch, BatchReader, State
+from caffe_compat.data.decoded_images import DecodedImages
 from caffe_compat.data.prefetch import Prefetcher
 from caffe_compat.data.upload import uploaded
 
@@ -170,42 +168,6 @@ class Member:
                 self._streams.remove(self._identity, self.stream)
 
 
-class DecodedImages:
-    """Images of a source, decoded by whoever needs one first and kept until all readers have had it.
-
-    Used by the threads of several readers. The newest ``limit`` images are kept for those who are behind.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self.readers = 0
-        self._limit = limit
-        self._lock = threading.Lock()
-        self._images: OrderedDict[Hashable, tuple[Future[NDArray], list[int]]] = OrderedDict()
-
-    def get(self, key: Hashable, decode: Callable[[], NDArray]) -> NDArray:
-        """The image of a key, which nobody may write into; errors of ``decode`` are everybody's own."""
-        if self.readers < 2:
-            return decode()
-        with self._lock:
-            image, waiting = self._images.get(key, (None, [0]))
-            if image is None:
-                mine: Future[NDArray] = Future()
-                self._images[key] = mine, [self.readers - 1]
-                if len(self._images) > self._limit:
-                    self._images.popitem(last=False)
-            else:
-                waiting[0] -= 1
-                if waiting[0] <= 0:
-                    del self._images[key]
-        if image is not None:
-            return image.result()
-        try:
-            mine.set_result(decode())
-        except BaseException as error:
-            mine.set_exception(error)
-        return mine.result()
-
-
 def _place(state: State) -> bytes:
     """A digest of a reader's state: equal for equal states."""
     digest = hashlib.sha1(usedforsecurity=False)
@@ -226,11 +188,10 @@ def active() -> Streams | None:
 @contextmanager
 def shared() -> Iterator[Streams]:
     """Let layers that are built within this context share their streams."""
-    token = _active.set(Streams())
+    streams = Streams()
+    token = _active.set(streams)
     try:
-        found = _active.get()
-        assert found is not None
-        yield found
+        yield streams
     finally:
         _active.reset(token)
 

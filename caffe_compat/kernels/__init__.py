@@ -23,6 +23,11 @@ def usable(x: Tensor) -> bool:
     return x.is_cuda and dense and x.dtype in DTYPES and x.numel() < LARGEST and works(x.device)
 
 
+def memory_format(x: Tensor) -> torch.memory_format:
+    """How a usable tensor lies in memory."""
+    return torch.contiguous_format if x.is_contiguous() else torch.channels_last
+
+
 @functools.cache
 def works(device: torch.device) -> bool:
     """Whether Triton is installed and can run on the device, for which it needs a C compiler, too."""

@@ -7,6 +7,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from caffe_compat.kernels import memory_format
+
 BLOCK = 512  # elements for a program
 ROOTS_OF = 0.75  # CaffeNet's exponent, whose power is taken by roots: a third of the instructions
 
@@ -33,7 +35,7 @@ def backward(x: Tensor, diff: Tensor, size: int, alpha: float, beta: float, k: f
 
     Shapes and dtypes as in ``forward``, s being what is raised to -beta there.
     """
-    diff = diff.contiguous(memory_format=_format(x))
+    diff = diff.contiguous(memory_format=memory_format(x))
     bottom = torch.empty_like(x)
     if x.numel():
         grid, shape = (triton.cdiv(x.numel(), BLOCK),), (x.shape[1], _step(x), size // 2)
@@ -41,10 +43,6 @@ def backward(x: Tensor, diff: Tensor, size: int, alpha: float, beta: float, k: f
         with torch.cuda.device_of(x):
             _backward[grid](x, diff, bottom, *numbers, *shape, beta == ROOTS_OF, BLOCK)
     return bottom
-
-
-def _format(x: Tensor) -> torch.memory_format:
-    return torch.contiguous_format if x.is_contiguous() else torch.channels_last
 
 
 def _step(x: Tensor) -> int:

@@ -9,6 +9,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from caffe_compat.kernels import memory_format
+
 BLOCK = 1024  # elements for a program
 NONE: tl.constexpr = tl.constexpr(255)  # the winner of a window that lies wholly outside
 LOWEST: tl.constexpr = tl.constexpr(-3.4028234663852886e38)  # -FLT_MAX, which such a window gives
@@ -25,7 +27,7 @@ def forward(x: Tensor, size: Sequence[int], kernel: Pair, stride: Pair, pad: Pai
         size: height and width of the top; windows may hang over the bottom's ends.
         kernel: of less than 255 pixels.
     """
-    top = torch.empty(*x.shape[:2], *size, dtype=x.dtype, device=x.device).contiguous(memory_format=_format(x))
+    top = torch.empty(*x.shape[:2], *size, dtype=x.dtype, device=x.device).contiguous(memory_format=memory_format(x))
     winners = torch.empty_like(top, dtype=torch.uint8)
     if top.numel():
         shape = (*x.shape[1:], *size, *kernel, *stride, *pad, not x.is_contiguous(), BLOCK)
@@ -36,17 +38,13 @@ def forward(x: Tensor, size: Sequence[int], kernel: Pair, stride: Pair, pad: Pai
 
 def backward(x: Tensor, diff: Tensor, winners: Tensor, kernel: Pair, stride: Pair, pad: Pair) -> Tensor:
     """The bottom's diff from that of the top, whose shape it has, and the winners of ``forward``."""
-    diff = diff.contiguous(memory_format=_format(x))
+    diff = diff.contiguous(memory_format=memory_format(x))
     bottom = torch.empty_like(x)
     if x.numel():
         shape = (*x.shape[1:], *diff.shape[2:], *kernel, *stride, *pad, not x.is_contiguous(), BLOCK)
         with torch.cuda.device_of(x):
             _backward[(triton.cdiv(x.numel(), BLOCK),)](diff, winners, bottom, x.numel(), *shape)
     return bottom
-
-
-def _format(x: Tensor) -> torch.memory_format:
-    return torch.contiguous_format if x.is_contiguous() else torch.channels_last
 
 
 @triton.jit

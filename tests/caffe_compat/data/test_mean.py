@@ -63,7 +63,9 @@ def test_empty_database(make_db) -> None:
         (caffe_pb2.BlobProto(shape=caffe_pb2.BlobShape(dim=[1, 1, 2, 3]), data=range(6)), (1, 2, 3)),
         (caffe_pb2.BlobProto(shape=caffe_pb2.BlobShape(dim=[1, 2, 3]), double_data=range(6)), (1, 2, 3)),
         (  # Caffe goes by the dimensions of old, and by the doubles
-            caffe_pb2.BlobProto(num=1, channels=1, height=2, width=3, shape={"dim": [6]}, double_data=range(6), data=[9]),
+            caffe_pb2.BlobProto(
+                num=1, channels=1, height=2, width=3, shape={"dim": [6]}, double_data=range(6), data=[9]
+            ),
             (1, 2, 3),
         ),
         (caffe_pb2.BlobProto(num=2, channels=1, height=1, width=3, data=range(6)), None),

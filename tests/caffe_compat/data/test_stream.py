@@ -13,7 +13,8 @@ from caffe_compat import rng
 from caffe_compat.data import stream
 from caffe_compat.data.datum import serialize
 from caffe_compat.data.db import create_db
-from caffe_compat.data.stream import DecodedImages, Member
+from caffe_compat.data.decoded_images import DecodedImages
+from caffe_compat.data.stream import Member
 from caffe_compat.errors import CaffeError
 from caffe_compat.layers.prefetching import PrefetchingLayer
 from caffe_compat.layers.registry import create_layer
