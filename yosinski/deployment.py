@@ -49,7 +49,7 @@ class Deployment:
         """The Net in phase TEST with the parameters from the weights files. CaffeError if they leave some out."""
         from caffe_compat.net import Net
 
-        net = Net(self.definition, caffe_pb2.TEST, source=self.source)
+        net = Net(self.definition, caffe_pb2.TEST, self.definition.state.level, source=self.source)
         for parameter in net.parameters():
             parameter.data.fill_(float("nan"))
         for file in weights:
@@ -61,7 +61,23 @@ class Deployment:
         return net
 
 
-def read_deployment(prototxt: Path, mean: Path | None = None, input_shape: Sequence[int] | None = None) -> Deployment:
+def read_in_state(prototxt: Path, level: int = 0, stage: Sequence[str] = ()) -> Any:
+    """The NetParameter of a definition, in its state this level and these stages."""
+    net = read_net(prototxt)
+    if level:
+        net.state.level = level
+    net.state.stage.extend(stage)
+    return net
+
+
+def read_deployment(
+    prototxt: Path,
+    mean: Path | None = None,
+    input_shape: Sequence[int] | None = None,
+    *,
+    level: int = 0,
+    stage: Sequence[str] = (),
+) -> Deployment:
     """Make a definition fit for use.
 
     Args:
@@ -69,14 +85,19 @@ def read_deployment(prototxt: Path, mean: Path | None = None, input_shape: Seque
         mean: a mean file in place of the definition's mean.
         input_shape: (1, channels, height, width) of the input that takes the data layer's place. By default the crop
             of the mean image, or else of the database's first.
+        level, stage: which of the definition's layers are meant, besides those of phase TEST.
 
     Raises:
         CaffeError: the mean file is missing, or the shape of the input cannot be found out.
     """
     from caffe_compat.export.deploy import is_data, is_deploy, layers_in_test, to_deploy
 
-    net = read_net(prototxt)
-    data = next((layer for layer in layers_in_test(net) if is_data(layer)), None)
+    net = read_in_state(prototxt, level, stage)
+    layers = layers_in_test(net)
+    if not any(map(_brings, layers)) and any(map(_brings, net.layer)):
+        state = f"in phase TEST at level {level}" + (f" with stage {', '.join(stage)}" if stage else " without a stage")
+        raise CaffeError(f"{prototxt}: no layer brings data {state}; --stage, or --level, says which layers are meant")
+    data = next(filter(is_data, layers), None)
     transform = caffe_pb2.TransformationParameter()
     if data is not None:
         transform.CopyFrom(data.transform_param)
@@ -95,6 +116,13 @@ def read_deployment(prototxt: Path, mean: Path | None = None, input_shape: Seque
         return Deployment(prototxt, net, transform, is_source=True)
     shape = input_shape or (_input_shape(prototxt, data, transform) if data is not None else ())
     return Deployment(prototxt, to_deploy(net, shape), transform, is_source=False, database=database)
+
+
+def _brings(layer: Any) -> bool:
+    """Whether a LayerParameter is that of a layer that data come from, or go in by."""
+    from caffe_compat.export.deploy import is_data
+
+    return layer.type == "Input" or is_data(layer)
 
 
 def _input_shape(prototxt: Path, data: Any, transform: Any) -> tuple[int, ...]:

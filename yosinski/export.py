@@ -44,6 +44,8 @@ def export_run(
     image_size: tuple[int, int] | None = None,
     precision: str = "fp32",
     db: Path | None = None,
+    level: int = 0,
+    stage: Sequence[str] = (),
 ) -> Exported:
     """Write a trained net as ONNX, and its definition for use.
 
@@ -53,7 +55,8 @@ def export_run(
         mean: a mean file in place of the definition's mean.
         out: the ONNX file, or a folder for it; by default it lies beside the weights and has their name. The
             definition goes beside it: ``deploy.prototxt`` in a run directory, elsewhere ``NAME_deploy.prototxt``.
-        input_shape, outputs: as in ``read_deployment`` and ``to_onnx``.
+        input_shape, level, stage: as in ``read_deployment``.
+        outputs: as in ``to_onnx``.
         with_preprocessing: put crop, mean and scale into the model, which then takes uint8 images as they are stored.
         image_size: height and width of these, where neither a mean file nor a database tells.
         precision: fp32, or fp16 for ``to_half``; what that costs is measured and noted in the metadata.
@@ -70,7 +73,7 @@ def export_run(
     prototxt, files = find_model(model, weights)
     if not files:
         raise CaffeError(f"{model}: no weights to export; --weights names them")
-    deployment = read_deployment(prototxt, mean, input_shape)
+    deployment = read_deployment(prototxt, mean, input_shape, level=level, stage=stage)
     image = None
     if with_preprocessing:
         inputs = [shape.dim for layer in deployment.definition.layer for shape in layer.input_param.shape]

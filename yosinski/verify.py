@@ -38,6 +38,8 @@ def verify(
     device: str = "cpu",
     per_layer: bool = False,
     progress: Progress | None = None,
+    level: int = 0,
+    stage: Sequence[str] = (),
 ) -> VerifyReport:
     """Run the images of a Caffe database through several runtimes and compare what they say.
 
@@ -58,6 +60,7 @@ def verify(
         device: cpu or cuda:N, for torch, onnxruntime and onnx_check; on CUDA without TF32.
         per_layer: compare every blob as well, on the first batch (see ``compare_layers``).
         progress: told how many images have been seen.
+        level, stage: those that were exported.
 
     Raises:
         CaffeError: a file is missing or damaged, or the model does not take these images.
@@ -66,7 +69,7 @@ def verify(
     if unknown or not runtimes:
         raise CaffeError(f"runtime {', '.join(unknown) or 'missing'}: expected some of {', '.join(RUNTIMES)}")
     model = OnnxModel(onnx_path)
-    deployment = read_deployment(prototxt, mean)
+    deployment = read_deployment(prototxt, mean, level=level, stage=stage)
     tolerance = HALF_TOLERANCE if model.in_half else TOLERANCE[device.partition(":")[0]]
     report = VerifyReport(onnx_path, db_path, tolerance)
     with Images(db_path, deployment.transform, batch, limit, pixels=model.takes_pixels) as images:

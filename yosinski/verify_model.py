@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,14 @@ from yosinski.verify_report import VerifyReport
 
 
 def verify_model(
-    model: Path, weights: str | None = None, db: Path | None = None, mean: Path | None = None, **options: Any
+    model: Path,
+    weights: str | None = None,
+    db: Path | None = None,
+    mean: Path | None = None,
+    *,
+    level: int = 0,
+    stage: Sequence[str] = (),
+    **options: Any,
 ) -> VerifyReport:
     """Export a net, unless its ONNX file is given, and compare its runtimes on a database.
 
@@ -21,6 +29,7 @@ def verify_model(
         weights: weights files or run directories, separated by commas; by default the run's newest.
         db: an LMDB or LevelDB; by default the one that the definition's TEST phase reads.
         mean: a mean file in place of the definition's.
+        level, stage: which of the definition's layers are meant, as in ``read_deployment``.
         options: those of ``yosinski.verify.verify``.
 
     Raises:
@@ -34,8 +43,9 @@ def verify_model(
         prototxt, files = find_model(onnx.parent, weights or str(weights_beside(onnx)))
     else:
         prototxt, files = find_model(model, weights)
-        onnx = export_run(model, weights, mean).onnx
-    return verify(onnx, db or test_database(prototxt), prototxt=prototxt, weights=files, mean=mean, **options)
+        onnx = export_run(model, weights, mean, level=level, stage=stage).onnx
+    db = db or test_database(prototxt, level, stage)
+    return verify(onnx, db, prototxt=prototxt, weights=files, mean=mean, level=level, stage=stage, **options)
 
 
 def weights_beside(onnx: Path) -> Path:
@@ -49,12 +59,12 @@ def weights_beside(onnx: Path) -> Path:
     )
 
 
-def test_database(prototxt: Path) -> Path:
+def test_database(prototxt: Path, level: int, stage: Sequence[str]) -> Path:
     """The database that a definition's TEST phase reads. CaffeError if there is none."""
     from caffe_compat.export.deploy import layers_in_test
-    from caffe_compat.proto import read_net
+    from yosinski.deployment import read_in_state
 
-    for layer in layers_in_test(read_net(prototxt)):
+    for layer in layers_in_test(read_in_state(prototxt, level, stage)):
         if layer.type == "Data":
             return Path(layer.data_param.source)
     raise CaffeError(f"{prototxt}: its TEST phase reads no database; --db names one")

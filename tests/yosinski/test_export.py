@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
 from caffe_compat.data.db import open_db
@@ -17,6 +18,7 @@ from caffe_compat.net import Net
 from caffe_compat.proto import caffe_pb2, read_net, text
 from yosinski.export import export_run
 from yosinski.net_names import parse_name
+from yosinski.verify_model import verify_model
 
 
 def sha256(path: Path) -> str:
@@ -90,6 +92,39 @@ def test_without_a_mean_the_database_tells_the_shape(mini_run, tmp_path: Path) -
     assert "mean_sha256" not in props
     with open_db(mini_run.db) as db:
         assert len(db) == mini_run.images
+
+
+def test_of_a_definition_with_stages_one_says_which_layers_are_meant(mini_run, tmp_path: Path) -> None:
+    """One file for all: images from a database in stage "val", from outside and without a loss in stage "deploy"."""
+    net = read_net(mini_run.net)
+    shape = Net(mini_run.net, caffe_pb2.TEST).blobs["data"].shape
+    for layer in net.layer:
+        if layer.include:
+            del layer.include[1:]
+            layer.include[0].stage.append("train" if layer.include[0].phase == caffe_pb2.TRAIN else "val")
+        elif layer.type == "SoftmaxWithLoss":
+            layer.exclude.add(stage=["deploy"])
+    inlet = caffe_pb2.LayerParameter(name="inlet", type="Input", top=["data"])
+    inlet.input_param.shape.add(dim=[1, *shape[1:]])
+    inlet.include.add(stage=["deploy"], min_level=1)
+    net.layer.insert(0, inlet)
+    source, weights = tmp_path / "all.prototxt", str(mini_run.weights)
+    source.write_text(text.format(net))
+    with pytest.raises(
+        CaffeError, match=r"all\.prototxt: no layer brings data in phase TEST at level 0 without a stage; "
+    ):
+        export_run(source, weights, out=tmp_path)
+    with pytest.raises(CaffeError, match="no layer brings data in phase TEST at level 0 with stage deploy; "):
+        export_run(source, weights, out=tmp_path, stage=["deploy"])
+    deploy = export_run(source, weights, out=tmp_path / "deploy.onnx", stage=["deploy"], level=1)
+    val = export_run(source, weights, out=tmp_path / "val.onnx", stage=["val"])
+    assert (deploy.deploy, val.deploy) == (source, tmp_path / "val_deploy.prototxt")
+    images = np.random.default_rng(0).random((2, *shape[1:]), np.float32)
+    scores, probabilities = (
+        onnxruntime.InferenceSession(done.onnx).run(None, {"data": images})[0] for done in (deploy, val)
+    )
+    np.testing.assert_allclose(np.exp(scores) / np.exp(scores).sum(1, keepdims=True), probabilities, rtol=1e-5)
+    assert verify_model(source, weights, stage=["val"], runtimes=["torch", "onnxruntime"], limit=4).ok
 
 
 def test_errors_are_one_line(mini_run, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from yosinski.cli.options import PATH, Size, model_argument, weights_option
+from yosinski.cli.options import PATH, Size, model_argument, state_options, weights_option
 
 
 class Names(click.ParamType):
@@ -33,6 +33,7 @@ def list_unsupported(ctx: click.Context, param: click.Parameter, wanted: bool) -
 @click.command()
 @model_argument
 @weights_option
+@state_options
 @click.option("--onnx", is_flag=True, default=True, help="Write ONNX; the only format, so it may be left out.")
 @click.option("--mean", type=PATH, metavar="FILE", help="A mean file in place of the definition's mean.")
 @click.option("--out", type=PATH, metavar="PATH", help="The ONNX file or its folder; default: beside the weights.")

@@ -64,6 +64,13 @@ def model_argument(command: Callable[..., None]) -> Callable[..., None]:
 
 weights_option = click.option("--weights", metavar="FILES", help="Weights files or run directories, comma-separated.")
 
+
+def state_options(command: Callable[..., None]) -> Callable[..., None]:
+    """``--level`` and ``--stage``, the rest of the NetState beside the phase, as the caffe tool has them."""
+    stage = click.option("--stage", multiple=True, help="A stage of the net; may be repeated.")
+    return click.option("--level", type=int, default=0, help="The net's level.")(stage(command))
+
+
 device_option = click.option(
     "--device", type=Device(), default="auto", show_default=True, help="auto (a GPU if there is one), cpu or cuda:N."
 )

@@ -12,6 +12,7 @@ from yosinski.cli.options import (
     device_option,
     model_argument,
     precision_option,
+    state_options,
     weights_option,
 )
 
@@ -20,8 +21,7 @@ from yosinski.cli.options import (
 @model_argument
 @weights_option
 @click.option("--iterations", type=click.IntRange(min=1), default=50, show_default=True, help="Batches to run.")
-@click.option("--level", type=int, default=0, help="The net's level.")
-@click.option("--stage", multiple=True, help="A stage of the net; may be repeated.")
+@state_options
 @device_option
 @compat_option
 @precision_option

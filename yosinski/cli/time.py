@@ -11,6 +11,7 @@ from yosinski.cli.options import (
     device_option,
     model_argument,
     precision_option,
+    state_options,
     weights_option,
 )
 
@@ -20,8 +21,7 @@ from yosinski.cli.options import (
 @weights_option
 @click.option("--iterations", type=click.IntRange(min=1), default=50, show_default=True, help="Passes to time.")
 @click.option("--phase", type=click.Choice(["TRAIN", "TEST"]), default="TRAIN", show_default=True)
-@click.option("--level", type=int, default=0, help="The net's level.")
-@click.option("--stage", multiple=True, help="A stage of the net; may be repeated.")
+@state_options
 @device_option
 @precision_option
 def time(

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import click
 
-from yosinski.cli.options import PATH, Device, model_argument, weights_option
+from yosinski.cli.options import PATH, Device, model_argument, state_options, weights_option
 
 
 @click.command()
 @model_argument
 @weights_option
+@state_options
 @click.option("--db", type=PATH, help="LMDB of labelled images; default: the one that the TEST phase reads.")
 @click.option("--mean", type=PATH, metavar="FILE", help="A mean file in place of the definition's mean.")
 @click.option(
@@ -31,6 +32,8 @@ from yosinski.cli.options import PATH, Device, model_argument, weights_option
 def verify(
     model: Path,
     weights: str | None,
+    level: int,
+    stage: tuple[str, ...],
     db: Path | None,
     mean: Path | None,
     runtimes: tuple[str, ...],
@@ -60,6 +63,8 @@ def verify(
             weights,
             db,
             mean,
+            level=level,
+            stage=stage,
             per_layer=per_layer,
             limit=limit,
             batch=batch,
