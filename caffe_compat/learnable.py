@@ -33,8 +33,8 @@ class LearnableParams:
         self._named: dict[str, LearnableParam] = {}
         self._views: list[SharedParameter] = []  # those of another shape than their owner's
 
-    def add(self, layer: Layer) -> list[bool]:
-        """Take in a layer's parameters; says which of them learn.
+    def add(self, layer: Layer) -> None:
+        """Take in a layer's parameters.
 
         Raises:
             CaffeError: more specs than parameters, or a shared parameter that does not fit its owner.
@@ -51,7 +51,6 @@ class LearnableParams:
             self.list.append(own)
             if spec.name:
                 self._named[spec.name] = own
-        return [spec.lr_mult != 0 for spec in specs]
 
     def tie(self) -> None:
         """Let views show their owners' memory again, which moving to another device has parted."""

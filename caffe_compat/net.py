@@ -113,6 +113,7 @@ class Net(nn.Module):
         for name in bottoms:
             unread.pop(name, None)
         gradients = [name in learning for name in bottoms]
+        learns = [spec.lr_mult != 0 for spec in param.param]  # as it stands: BatchNorm's set-up adds specs of its own
         shapes = [self._blobs[name].shape for name in bottoms]
         layer.setup(shapes)
         top_shapes, loss_weights = layer.reshape(shapes), self._loss_weights(layer, len(tops))
@@ -120,7 +121,8 @@ class Net(nn.Module):
             layer.check_shape(shape, f"top {tops[index]!r}")
             self._append_top(layer, index, tops[index], shape, unread)
         log.set_up(layer, top_shapes, loss_weights)
-        flags = self._params.add(layer)
+        self._params.add(layer)
+        flags = learns + [True] * (len(layer.params) - len(learns))
         wiring = Wiring(
             layer,
             bottoms,
@@ -150,7 +152,9 @@ class Net(nn.Module):
             unread[name] = None
 
     def _loss_weights(self, layer: Layer, num_tops: int) -> list[float]:
-        weights = list(layer.param.loss_weight) or ([1.0] if layer.is_loss else [])
+        if layer.is_loss and not layer.param.loss_weight:
+            layer.param.loss_weight.append(1)  # from then on it stands in the layer's definition, in a .caffemodel too
+        weights = list(layer.param.loss_weight)
         if weights and len(weights) != num_tops:
             layer.fail(
                 f"loss_weight must be unspecified or specified once per top blob; got {len(weights)}, {num_tops} tops"
@@ -374,7 +378,7 @@ class Net(nn.Module):
     def share_with(self, other: Net) -> None:
         """Use the parameters of the layers of the same name in ``other``, without a copy."""
         settle()
-        layers = {layer.name: layer for layer in self.layers}
+        layers = {layer.name: layer for layer in reversed(self.layers)}  # of several of one name, the first
         for source in other.layers:
             layer = layers.get(source.name)
             if layer is None:

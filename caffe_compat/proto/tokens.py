@@ -19,7 +19,7 @@ IDENTIFIER, FLOAT, INTEGER, STRING, SYMBOL, BAD, END = (
 # A number may not run into a letter, a digit or a second point: 08, 1_000, 1.2.3 and 5kg are no tokens.
 PATTERN = re.compile(
     r"""
-      [ \t\r\n\v\f]+ | \#[^\n]*
+      [ \t\r\n\v\f]+ | \#[^\n\0]*
     | (?P<identifier> [A-Za-z_]\w* )
     | (?P<float> (?: (?:\.\d+ | (?:0|[1-9]\d*)\.\d*) (?:[eE][-+]?\d+)? [fF]?
                    | (?:0|[1-9]\d*) (?:[eE][-+]?\d+ [fF]? | [fF]) ) (?![\w.]) )
@@ -31,7 +31,15 @@ PATTERN = re.compile(
     re.VERBOSE | re.ASCII | re.DOTALL,
 )
 
-ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{4})|U(00[01][0-9a-fA-F]{5})|(.))")
+# A character beyond \uffff may also be two halves: a high surrogate and, by \u only, a low one.
+ESCAPE = re.compile(
+    r"""
+    \\(?: ([0-7]{1,3}) | x([0-9a-fA-F]{1,2})
+       | (?:u|U0000) ([dD][89abAB][0-9a-fA-F]{2}) \\u ([dD][c-fC-F][0-9a-fA-F]{2})
+       | (?: u([0-9a-fA-F]{4}) | U(00[01][0-9a-fA-F]{5}) ) | (.) )
+    """,
+    re.VERBOSE,
+)
 NAMED_ESCAPES = dict(zip("abfnrtv\\?'\"", "\a\b\f\n\r\t\v\\?'\"", strict=True))
 
 
@@ -82,13 +90,17 @@ def unquote(literal: str) -> bytes:
     out, last = bytearray(), 0
     for match in ESCAPE.finditer(body):
         out += body[last : match.start()].encode("utf-8", "surrogateescape")
-        octal, hexadecimal, short, long, named = match.groups()
+        octal, hexadecimal, high, low, short, long, named = match.groups()
         if octal:
             out.append(int(octal, 8) & 0xFF)
         elif hexadecimal:
             out.append(int(hexadecimal, 16))
+        elif high:
+            out += bytes.fromhex(high + low).decode("utf-16-be").encode()
         elif short or long:
-            out += chr(min(int(short or long, 16), 0x10FFFF)).encode("utf-8", "surrogatepass")
+            code = int(short or long, 16)
+            # C++ leaves a number that is no character's as it is.
+            out += chr(code).encode("utf-8", "surrogatepass") if code <= 0x10FFFF else f"\\U{code:08x}".encode()
         elif named in NAMED_ESCAPES:
             out += NAMED_ESCAPES[named].encode()
         else:

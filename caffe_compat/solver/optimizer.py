@@ -58,18 +58,17 @@ class Optimizer:
             self._settle()
 
     def _settle(self) -> None:
-        """Find the parameters that no update can change: frozen ones, which shall cost nothing.
+        """Find the parameters that no update can change while they get no gradient: frozen ones, which cost nothing.
 
         Nothing moves, neither weights nor history, if the rate is 0 and the history is zero. For the rules that keep
         squares of gradients weight decay must be off too: it is a gradient, and Caffe counts it.
         """
-        self._moving = []
+        self._params = []
         for i, learnable in enumerate(self.net.learnable):
             history = self.history[i :: len(self.net.learnable)]
             decays = self.param.weight_decay * learnable.decay_mult != 0
             frozen = learnable.lr_mult == 0 and (self.rule.rate_in_history or not decays)
-            if not frozen or any(h.any() for h in history):
-                self._moving.append((learnable, history))
+            self._params.append((learnable, history, frozen and not any(h.any() for h in history)))
 
     @torch.no_grad()
     def update(self, iteration: int, shown_as: int | None = None) -> None:
@@ -86,9 +85,11 @@ class Optimizer:
         self._clip()
         self.rule.begin(iteration)
         groups: dict[tuple[float, float], list[Param]] = {}
-        for learnable, history in self._moving:
+        for learnable, history, frozen in self._params:
             weights = learnable.parameter.data
             if learnable.parameter.grad is None:
+                if frozen:
+                    continue
                 learnable.parameter.grad = torch.zeros_like(weights)
             diff = learnable.parameter.grad
             if self.param.iter_size > 1:

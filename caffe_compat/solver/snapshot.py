@@ -47,19 +47,19 @@ def write(solver: Solver) -> str:
     hdf5 = param.snapshot_format == caffe_pb2.SolverParameter.HDF5
     base, suffix = f"{param.snapshot_prefix}_iter_{solver.iter}", ".h5" if hdf5 else ""
     extension = "" if solver.compat.snapshot_names_2014 else ".caffemodel"
-    model, state_path = Path(f"{base}{extension}{suffix}"), Path(f"{base}.solverstate{suffix}")
-    ready = Path(f"{base}.new.caffemodel{suffix}")
+    model_name, state_name = f"{base}{extension}{suffix}", f"{base}.solverstate{suffix}"  # a "./" in front stays
+    model, state_path, ready = Path(model_name), Path(state_name), Path(f"{base}.new.caffemodel{suffix}")
     if not parallel.world().leads:
-        return str(state_path)
+        return state_name
     if hdf5:
-        glog.info("solver.cpp:474", f"Snapshotting to HDF5 file {model}")
-        glog.info("sgd_solver.cpp:296", f"Snapshotting solver state to HDF5 file {state_path}")
+        glog.info("solver.cpp:474", f"Snapshotting to HDF5 file {model_name}")
+        glog.info("sgd_solver.cpp:296", f"Snapshotting solver state to HDF5 file {state_name}")
     else:
-        glog.info("solver.cpp:464", f"Snapshotting to binary proto file {model}")
-        glog.info("sgd_solver.cpp:284", f"Snapshotting solver state to binary proto file {state_path}")
+        glog.info("solver.cpp:464", f"Snapshotting to binary proto file {model_name}")
+        glog.info("sgd_solver.cpp:284", f"Snapshotting solver state to binary proto file {state_name}")
     optimizer = solver.optimizer
     history = [tensor.cpu().numpy() for tensor in optimizer.history]
-    state = SolverState(solver.iter, str(model), optimizer.policy.current_step, history)
+    state = SolverState(solver.iter, model_name, optimizer.policy.current_step, history)
     try:
         weights.save(solver.net, ready, param.snapshot_diff)
         with writing(state_path) as temporary:
@@ -73,7 +73,7 @@ def write(solver: Solver) -> str:
             ready.replace(model)
     finally:
         ready.unlink(missing_ok=True)
-    return str(state_path)
+    return state_name
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -86,6 +87,28 @@ def test_diffs_are_written_on_request() -> None:
     assert not raw_blobs.to_array(message.layer[2].blobs[0], diff=True).any()
 
 
+def test_diffs_are_read_where_a_file_has_them(tmp_path: Path) -> None:
+    """Blob::FromProto; what snapshot_diff is for."""
+    net, other = build(), build(seed=2)
+    net.params["one"][0].diff[...] = np.arange(12).reshape(4, 3)
+    weights.save(net, tmp_path / "net.caffemodel", diff=True)
+    other.copy_from(tmp_path / "net.caffemodel")
+    assert other.params["one"][0].diff.tolist() == np.arange(12).reshape(4, 3).tolist()
+    other.copy_from(net.to_proto())
+    assert other.params["one"][0].diff[3, 2] == 11  # without diffs, those at hand stay
+
+
+def test_of_several_layers_of_one_name_the_first_is_meant() -> None:
+    twice = build(DEFINITION.replace('"two"', '"one"').replace("dim: 3", "dim: 4").replace("5", "4"))
+    source = build(DEFINITION.replace("dim: 3", "dim: 4").replace('"two"', '"elsewhere"'), seed=3)
+    before = twice.layers[2].blobs[0].data.copy()
+    twice.copy_from(source.to_proto())
+    assert np.array_equal(twice.layers[1].blobs[0].data, source.params["one"][0].data)
+    assert np.array_equal(twice.layers[2].blobs[0].data, before)
+    twice.share_with(source)
+    assert np.shares_memory(twice.layers[1].blobs[0].data, source.params["one"][0].data)
+
+
 def test_layers_are_matched_by_name_and_others_keep_their_values() -> None:
     source = build(DEFINITION.replace('"two"', '"elsewhere"'), seed=1)
     target = build(seed=2)
@@ -160,9 +183,12 @@ def test_a_shared_parameter_stands_with_its_owner_in_hdf5(tmp_path: Path) -> Non
     )
     definition = definition.replace("dim: 3", "dim: 4").replace("num_output: 5", "num_output: 4")
     net, other = build(definition, seed=1), build(definition, seed=2)
-    weights.save(net, tmp_path / "net.caffemodel.h5")
+    weights.save(net, tmp_path / "net.caffemodel.h5", diff=True)
     other.copy_from(tmp_path / "net.caffemodel.h5")
     assert_equal(net, other)
+    with h5py.File(tmp_path / "net.caffemodel.h5") as file:
+        assert (sorted(file["data/one"]), sorted(file["data/two"])) == (["0", "1"], ["1"])
+        assert (sorted(file["diff/one"]), sorted(file["diff/two"])) == (["0", "1"], ["0", "1"])
 
 
 def test_layer_names_with_a_slash_work_in_hdf5(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +60,11 @@ def fill_snapshot_prefix(solver: Any, source: str | Path) -> None:
     """
     path, prefix = Path(source), solver.snapshot_prefix
     if not solver.HasField("snapshot_prefix"):
-        solver.snapshot_prefix = str(path.with_suffix(""))
+        solver.snapshot_prefix = os.fspath(source).removesuffix(path.suffix)  # a "./" in front stays
         what = "not specified and is set"
         line = 1108
     elif prefix and Path(prefix).is_dir():
-        solver.snapshot_prefix = str(Path(prefix) / path.stem)
+        solver.snapshot_prefix = f"{prefix.removesuffix('/')}/{path.stem}"
         what = "a directory and is replaced"
         line = 1113
     else:

@@ -27,7 +27,7 @@ class UpdateRule:
         self.momentum: float = param.momentum
         self.delta: float = param.delta
         self.l1: bool = param.regularization_type == "L1"
-        if param.regularization_type not in ("L1", "L2"):
+        if param.weight_decay and param.regularization_type not in ("L1", "L2"):
             self.fail(f"Unknown regularization type: {param.regularization_type!r}; known: L1, L2")
 
     def apply(self, params: Sequence[Param], rate: float, decay: float) -> None:

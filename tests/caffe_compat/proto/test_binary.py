@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,22 @@ def test_there_and_back(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["net.caffemodel"]
     raw = binary.read(path, raw_blobs.message_class("NetParameter"))
     assert raw_blobs.to_array(raw.layer[0].blobs[0]).tolist() == [1, 2]
+
+
+# Two ways to write the values 0 to 5 into field 5 of a blob: lists of them (wire type 2), or one by one (type 5).
+VALUES = np.arange(6, dtype="<f4")
+PIECES = b"".join(b"\x2a\x0c" + VALUES[i : i + 3].tobytes() for i in (0, 3))
+ONE_BY_ONE = b"".join(b"\x2d" + value.tobytes() for value in VALUES)
+
+
+@pytest.mark.parametrize("data", [PIECES, ONE_BY_ONE, PIECES[:14] + ONE_BY_ONE[15:]], ids=["pieces", "single", "both"])
+def test_lists_in_every_form_that_protobuf_reads(data: bytes) -> None:
+    blob = b"\x3a\x04\x0a\x02\x02\x03" + data  # shape (2, 3)
+    assert caffe_pb2.BlobProto.FromString(blob).data == [0, 1, 2, 3, 4, 5]
+    raw = raw_blobs.message_class("BlobProto").FromString(blob)
+    assert raw_blobs.to_array(raw).tolist() == [[0, 1, 2], [3, 4, 5]]
+    with pytest.raises(ValueError, match=r"6 values for shape \[2, 4\]"):
+        raw_blobs.to_array(type(raw).FromString(blob.replace(b"\x02\x03", b"\x02\x04")))
 
 
 @pytest.mark.parametrize(

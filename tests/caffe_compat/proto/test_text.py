@@ -51,6 +51,8 @@ def net(source: str) -> Any:
         ("debug_info: 0x1", "debug_info", True),
         ("net: 'a' \"b\"  # c\n 'd'", "net", "abd"),
         (r"net: '\x41\102\'\n\?\u00e9\303\251'", "net", "AB'\n?éé"),
+        (r"net: '\ud83d\ude00\U0001f600\U0000d83d\ude00'", "net", "\U0001f600" * 3),
+        (r"net: '\U00110000'", "net", r"\U00110000"),
         ("# only\n#comments\nnet:\t'a'\r\n;", "net", "a"),
         ("net: 'a', type: 'b'; momentum: 1", "momentum", 1),
         ("test_iter: [1, 2,3]", "test_iter", [1, 2, 3]),
@@ -110,6 +112,7 @@ def test_messages_in_all_their_brackets(source: str) -> None:
         ("net: abc", '1:6: SolverParameter.net takes a quoted string, not "abc"'),
         ("net: 'abc\n'", "1:6: SolverParameter.net takes a quoted string, not a string that does not end on its line"),
         (r"net: 'a\q'", r"1:6: string 'a\q' has an unknown escape \q"),
+        ("# a\0b\nnet: 'x'", "1:4: SolverParameter: expected a field name, not a character of code 0x0"),
         (r"net: '\377'", "1:6: SolverParameter.net: the string is not UTF-8"),
         ("net_param 5", '1:11: expected "{" after "net_param", not "5"'),
         (

@@ -245,20 +245,20 @@ def test_snapshots_are_named_after_the_solver(tmp_path: Path, log: Any, monkeypa
     monkeypatch.chdir(tmp_path)
     folder = Path("run")
     folder.mkdir()
-    path = folder / "my.solver.prototxt"
+    path = "./run/my.solver.prototxt"
     for prefix, want in (
-        (None, "run/my.solver"),
-        ("run", "run/my.solver"),
+        (None, "./run/my.solver"),
+        ("./run", "./run/my.solver"),
         ("run/", "run/my.solver"),
         ("x", "x"),
         ("", ""),
     ):
-        path.write_text("solver_type: ADAM" + (f" snapshot_prefix: '{prefix}'" if prefix is not None else ""))
+        Path(path).write_text("solver_type: ADAM" + (f" snapshot_prefix: '{prefix}'" if prefix is not None else ""))
         solver = read_solver(path)
         assert (solver.type, solver.snapshot_prefix) == ("Adam", want)
     assert [line for line in log.lines if "snapshot_prefix" in line] == [
-        "I upgrade_proto.cpp:1108] snapshot_prefix was not specified and is set to run/my.solver",
-        "I upgrade_proto.cpp:1113] snapshot_prefix was a directory and is replaced to run/my.solver",
+        "I upgrade_proto.cpp:1108] snapshot_prefix was not specified and is set to ./run/my.solver",
+        "I upgrade_proto.cpp:1113] snapshot_prefix was a directory and is replaced to ./run/my.solver",
         "I upgrade_proto.cpp:1113] snapshot_prefix was a directory and is replaced to run/my.solver",
     ]
 

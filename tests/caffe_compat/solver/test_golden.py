@@ -14,6 +14,7 @@ import pytest
 
 from caffe_compat import glog
 from caffe_compat.layers.registry import layer_type_list
+from caffe_compat.proto import caffe_pb2
 from caffe_compat.solver import Solver
 from caffe_compat.solver.state import read_state
 
@@ -93,6 +94,17 @@ def test_parameters_and_losses_follow_caffes(replay: Replay) -> None:
     replay.check_params("final", solver)
     for name, values in losses.items():
         replay.check(f"raw|{name}", values, replay.arrays[f"raw|{name}"])
+
+
+@pytest.mark.parametrize("replay", ["sgd_bn", "sgd_snapshot", "sgd_snapshot_diff"], indirect=True)
+def test_definitions_in_a_caffemodel_are_those_that_caffe_writes(replay: Replay) -> None:
+    """Layers as they are after set-up: with a phase, the rates of BatchNorm, the weight of a loss."""
+    stored = next(replay.folder.glob("snap*.caffemodel")).read_bytes()
+    written = replay.solver().net.to_proto().SerializeToString()
+    want, got = (caffe_pb2.NetParameter.FromString(data) for data in (stored, written))
+    for layer in [*want.layer, *got.layer]:
+        del layer.blobs[:]
+    assert got == want
 
 
 def check_state(replay: Replay, path: str, k: int) -> None:

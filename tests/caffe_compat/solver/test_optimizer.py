@@ -60,6 +60,19 @@ def test_squares_of_weight_decay_count_where_nothing_learns(tiny: Tiny, kind: st
     assert (frozen.parameter == 2.0).all()
 
 
+@pytest.mark.parametrize(("kind", "squares"), [("SGD", 0), ("AdaGrad", 1)])
+def test_gradients_that_force_backward_makes_count_where_nothing_learns(tiny: Tiny, kind: str, squares: int) -> None:
+    """They are part of Caffe's histories; afterwards diffs hold the update, which is zero."""
+    solver = tiny(f'type: "{kind}" momentum: 0 weight_decay: 0 net_param {{ force_backward: true }}')
+    frozen = next(p for p in solver.net.learnable if p.lr_mult == 0).parameter
+    gradient, before = [], frozen.detach().clone()
+    solver.add_callback(lambda: None, lambda: gradient.append(frozen.grad.clone()))
+    solver.step(1)
+    assert gradient[0].any()
+    assert torch.equal(solver.optimizer.history[3], squares * gradient[0].square())
+    assert torch.equal(frozen, before) and not frozen.grad.any()
+
+
 def test_momentum_from_a_state_moves_a_frozen_parameter(tiny: Tiny) -> None:
     """A net frozen after a resume coasts on, as in Caffe."""
     solver = tiny()

@@ -129,7 +129,7 @@ def test_momentum_outlives_a_drop_of_the_rate() -> None:
     ("fields", "words"),
     [
         ({"type": "Sgd"}, "Unknown solver type: 'Sgd'; known: AdaDelta, AdaGrad, Adam, Nesterov, RMSProp, SGD"),
-        ({"regularization_type": "L3"}, "Unknown regularization type: 'L3'; known: L1, L2"),
+        ({"regularization_type": "L3", "weight_decay": 1}, "Unknown regularization type: 'L3'; known: L1, L2"),
         ({"type": "AdaGrad", "momentum": 0.5}, "Momentum cannot be used with AdaGrad; momentum is 0.5"),
         ({"type": "RMSProp", "momentum": 0.5}, "Momentum cannot be used with RMSProp; momentum is 0.5"),
         ({"type": "RMSProp", "rms_decay": 1}, "rms_decay should lie between 0 and 1; it is 1"),
