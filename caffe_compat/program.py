@@ -8,20 +8,25 @@ from typing import NoReturn
 
 import click
 
+from caffe_compat import interrupt
 from caffe_compat.errors import CaffeError
 
 INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
 
 
 def run(command: click.Command, name: str) -> NoReturn:
-    """Run a program and exit: with 0, with 1 and a line that says why, or with 2 after wrong usage."""
+    """Run a program and exit: with 0, with 1 and a line that says why, or with 2 after wrong usage.
+
+    What Ctrl-C, SIGTERM or a hangup interrupts cleans up and exits with 128 and the signal's number.
+    """
     try:
-        sys.exit(command(prog_name=name, standalone_mode=False))  # None, or the code of a click.exceptions.Exit
+        with interrupt.raised():
+            sys.exit(command(prog_name=name, standalone_mode=False))  # None, or the code of a click.exceptions.Exit
     except click.UsageError as error:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        sys.exit(INTERRUPTED)
+        sys.exit(interrupt.status())
     except (CaffeError, click.ClickException) as error:
         _fail(name, str(error))
     except OSError as error:

@@ -71,7 +71,7 @@ def test_make_targets_exist() -> None:
 
 
 def test_every_command_is_in_the_table() -> None:
-    from yosinski.cli import COMMANDS
+    from yosinski.cli.commands import COMMANDS
 
     table = "".join(line for line in README.splitlines() if line.startswith("| `"))
     for name in COMMANDS:

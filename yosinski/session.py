@@ -8,6 +8,8 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from caffe_compat import interrupt
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -59,7 +61,7 @@ class Session:
         if self.solver is not None:
             self.solver.request(action)
         elif action == "stop":
-            raise KeyboardInterrupt
+            interrupt.now()
 
     def work(self) -> Pauses[Outcome]:
         """All of it, in a ``contextvars.Context`` of its own. Pauses once all is ready, then as the solver does.
@@ -133,9 +135,9 @@ class Session:
 
 
 def train(training: Training, device: Any, *, quiet: bool = False, keep: int | None = None) -> Outcome:
-    """Train one net; Ctrl-C stops it with a snapshot, a hangup just writes one.
+    """Train one net; Ctrl-C or SIGTERM stops it with a snapshot, a hangup just writes one.
 
-    With several processes a hangup or SIGTERM stops it, too, since torchrun, which passes them on, ends by them.
+    With several processes a hangup stops it, too, since torchrun, which passes it on, ends by it.
 
     Args:
         device, keep: as of ``Session``.
@@ -154,6 +156,6 @@ def train(training: Training, device: Any, *, quiet: bool = False, keep: int | N
         terminal, quiet = sys.stderr.isatty(), quiet or not world.leads
         bar = stack.enter_context(progress.bars()) if terminal and not quiet else None
         session = Session(training, device, keep=keep, bar=bar, log_before=None if terminal or quiet else "")
-        several = {"sighup": "stop", "sigterm": "stop"} if world.size > 1 else {}
-        stack.enter_context(handle_signals(session, **several))
+        sighup = "stop" if world.size > 1 else "snapshot"
+        stack.enter_context(handle_signals(session, sighup=sighup, sigterm="stop"))
         return contextvars.copy_context().run(finish, session.work())

@@ -26,7 +26,7 @@ def train(
 ) -> list[Outcome | CaffeError]:
     """Train all nets; says of each how it ended. One that fails does not keep the others from going on.
 
-    Ctrl-C stops all, each with a snapshot; a hangup just writes them.
+    Ctrl-C or SIGTERM stops all, each with a snapshot; a hangup just writes them.
 
     Args:
         device, keep: as of ``Session``.
@@ -56,7 +56,7 @@ def train(
                 net.context.run(stream.separate)
             elif len(trainings) > 1 and not training.wish.graphs:  # a recorded pass finds its blobs where they were
                 training.trunk = trunk
-        stack.enter_context(handle_signals(_All(nets)))
+        stack.enter_context(handle_signals(_All(nets), sigterm="stop"))
         try:
             while going := [net for net in nets if net.end is None]:
                 first = min(net.iteration for net in going)

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from caffe_compat import interrupt
+
 
 @contextmanager
 def handle_signals(
@@ -28,7 +30,7 @@ def handle_signals(
         action = actions[number]
         if number == signal.SIGINT and action == "stop":
             if impatient:
-                raise KeyboardInterrupt
+                interrupt.now(number)
             impatient = True
         if action != "none":
             solver.request(action)

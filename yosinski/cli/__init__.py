@@ -1,53 +1,17 @@
 """The `yosinski` command.
 
-Exit codes: 0 done, 1 failed with one line that says why, 2 wrong usage, 130 interrupted.
+Exit codes: 0 done, 1 failed with one line that says why, 2 wrong usage, 128 + n ended by signal n: 130 by Ctrl-C.
 """
 
 from __future__ import annotations
 
-import importlib
-
-import click
-
-from caffe_compat import program
-
-COMMANDS = {  # in the order of a first visit
-    "train": "yosinski.cli.train:train",
-    "test": "yosinski.cli.test:test",
-    "time": "yosinski.cli.time:time",
-    "data": "yosinski.cli.data:data",
-    "nets": "yosinski.cli.nets:nets",
-    "study": "yosinski.cli.study:study",
-    "bench": "yosinski.cli.bench:bench",
-    "export": "yosinski.cli.export:export",
-    "verify": "yosinski.cli.verify:verify",
-    "audit": "yosinski.cli.audit:audit",
-    "report": "yosinski.cli.report:report",
-    "demo": "yosinski.cli.demo:demo",
-    "upgrade": "yosinski.cli.upgrade:upgrade",
-}
-
-
-class LazyGroup(click.Group):
-    """Imports the module of a command when the command is asked for, so that the others cost nothing."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, _, attribute = COMMANDS[cmd_name].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="yosinski")
-def cli() -> None:
-    """Train, test, export and verify Caffe nets, and re-run the 2014 feature transfer study."""
+from caffe_compat import interrupt
 
 
 def main() -> None:
     """The console script ``yosinski``."""
+    interrupt.leave()  # before what takes a while to import
+    from caffe_compat import program
+    from yosinski.cli.commands import cli
+
     program.run(cli, "yosinski")

@@ -79,8 +79,8 @@ def train(
     """Train PROTOTXT: a net or solver definition, or a run directory to --resume.
 
     The run directory holds the definitions as used, Caffe's log lines, the snapshots, and run.json with versions and
-    hashes. Snapshots go there whatever snapshot_prefix says. Ctrl-C finishes the iteration, writes a snapshot and
-    exits with 130; a hangup signal just writes a snapshot.
+    hashes. Snapshots go there whatever snapshot_prefix says. Ctrl-C or SIGTERM finishes the iteration, writes a
+    snapshot and exits with 130; a hangup signal just writes a snapshot.
 
     Several nets --together are trained in one process, each in a run directory of its own and with the numbers that it
     has alone. What they have in common is done once: reading, decoding, with the same --data-seed also crops and

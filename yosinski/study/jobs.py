@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import time
 from collections.abc import Callable, Sequence
 from itertools import groupby
@@ -32,7 +31,6 @@ def run_job(step: str, names: Sequence[str]) -> int:
     if driver_gone():
         return INTERRUPTED
     follow_driver(interrupt_me)
-    signal.signal(signal.SIGTERM, lambda *_: interrupt_me())  # by which clusters tell that the time is over
     study = Folder(Path()).read()
     if study["torch_threads"] and step not in ONCE:
         import torch

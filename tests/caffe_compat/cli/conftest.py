@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from caffe_compat.cli import caffe
+from caffe_compat.cli.commands import caffe
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from caffe_compat.cli import caffe
+from caffe_compat.cli.commands import caffe
 from caffe_compat.data.datum import parse
 from caffe_compat.data.db import open_db
 

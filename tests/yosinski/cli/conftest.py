@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import yosinski.cli
+from caffe_compat import interrupt
 
 
 @dataclass
@@ -31,12 +33,14 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
     def command(*arguments: object) -> Done:
         monkeypatch.setattr(sys, "argv", ["yosinski", *map(str, arguments)])
-        code = 0
+        code, signals = 0, {number: signal.getsignal(number) for number in interrupt.ENDING}
         try:
             yosinski.cli.main()
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
         finally:
+            for number, action in signals.items():
+                signal.signal(number, action)
             for handler in set(logger.handlers) - set(before):
                 logger.removeHandler(handler)
         captured = capsys.readouterr()

@@ -11,30 +11,31 @@ import click
 import pytest
 from click.testing import CliRunner
 
-import yosinski.cli
 from caffe_compat.errors import CaffeError
+from caffe_compat.program import run
+from yosinski.cli.commands import COMMANDS, cli
 
 YOSINSKI = [sys.executable, "-m", "yosinski"]
 HEAVY = ("torch", "numpy", "cv2", "lmdb", "onnx", "onnxruntime", "rich", "google.protobuf")
 
 
 def test_help_names_every_command_and_tells_each_in_a_line() -> None:
-    result = CliRunner().invoke(yosinski.cli.cli, ["--help"])
+    result = CliRunner().invoke(cli, ["--help"])
     assert result.exit_code == 0
     lines = {line.split()[0]: line for line in result.output.partition("Commands:")[2].splitlines() if line.strip()}
-    assert list(lines) == list(yosinski.cli.COMMANDS)
+    assert list(lines) == list(COMMANDS)
     assert all(line.endswith(".") for line in lines.values())
 
 
-@pytest.mark.parametrize("name", yosinski.cli.COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_explains_itself(name: str) -> None:
-    result = CliRunner().invoke(yosinski.cli.cli, [name, "--help"])
+    result = CliRunner().invoke(cli, [name, "--help"])
     assert result.exit_code == 0
     assert result.output.startswith("Usage:")
 
 
 def test_help_imports_nothing_heavy() -> None:
-    code = f"import sys, yosinski.cli as c; c.cli(['--help'], standalone_mode=False); \
+    code = f"import sys; from yosinski.cli.commands import cli; cli(['--help'], standalone_mode=False); \
              print([m for m in {HEAVY!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
@@ -81,10 +82,9 @@ def test_a_failure_is_one_line_and_a_code(
     def failing() -> None:
         raise error
 
-    monkeypatch.setattr(yosinski.cli, "cli", failing)
     monkeypatch.setattr(sys, "argv", ["yosinski"])
     with pytest.raises(SystemExit) as stop:
-        yosinski.cli.main()
+        run(failing, "yosinski")
     assert stop.value.code == code
     assert capsys.readouterr().err == line
 
