@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -15,7 +15,7 @@ Prepare = Callable[..., Callable[[], float]]  # gives a run that says how many s
 
 
 class Pinned:
-    """A process that has prepared a run and makes it when asked.
+    """A process that has prepared a run and makes it when asked. Ctrl-C is for the process that asks, which ends it.
 
     Args:
         cores: how many it may use; so many threads have torch and OpenMP there, whatever OMP_NUM_THREADS says here.
@@ -27,7 +27,12 @@ class Pinned:
         context = get_context("spawn")
         self._connection, other = context.Pipe()
         self._process = context.Process(target=_serve, args=(other, cores), daemon=True)
-        self._process.start()
+        resource_tracker.ensure_running()  # now, since it lets Ctrl-C through once it runs
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         other.close()
         self._connection.send((prepare, arguments))
 
@@ -52,7 +57,6 @@ class Pinned:
 
 
 def _serve(connection: Connection, cores: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks, which ends this one
     os.environ["OMP_NUM_THREADS"] = str(cores)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
