@@ -5,13 +5,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from caffe_compat import glog
 from caffe_compat.cli.gflags import flag, program
 from caffe_compat.errors import CaffeError
+
+if TYPE_CHECKING:
+    import torch
 
 EFFECT = click.Choice(["snapshot", "stop", "none"])
 
@@ -85,8 +88,8 @@ def brew(function: Callable[[Flags], None]) -> click.Command:
     return program(function.__name__, *FLAGS)(command)
 
 
-def single_device(flags: Flags, gpu_line: int, name_line: int, cpu_line: int) -> Any:
-    """The torch.device of a command that takes the first GPU only; logged with those lines of caffe.cpp, 0 for none."""
+def single_device(flags: Flags, gpu_line: int, name_line: int, cpu_line: int) -> torch.device:
+    """The device of a command that takes the first GPU only; logged with those lines of caffe.cpp, 0 for none."""
     import torch
 
     ids = flags.gpus

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from caffe_compat import glog
 from caffe_compat.cli.brew import Flags, brew, single_device
 from caffe_compat.cli.gflags import check
+
+if TYPE_CHECKING:
+    from caffe_compat.net import Net
 
 
 @brew
@@ -25,7 +28,7 @@ def test(flags: Flags) -> None:
     score(net, flags.iterations)
 
 
-def score(net: Any, iterations: int) -> None:
+def score(net: Net, iterations: int) -> None:
     """Run batches of a net; log each output, then the means, summed in float32 in the order of the batches."""
     import numpy as np
 

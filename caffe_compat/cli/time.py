@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING
 
 from caffe_compat import glog
 from caffe_compat.cli.brew import Flags, brew, single_device
 from caffe_compat.cli.gflags import check
+
+if TYPE_CHECKING:
+    from caffe_compat.net import Net
 
 
 @brew
@@ -27,7 +30,7 @@ def time(flags: Flags) -> None:
     benchmark(net, flags.iterations)
 
 
-def benchmark(net: Any, iterations: int) -> None:
+def benchmark(net: Net, iterations: int) -> None:
     """Time ``iterations`` passes of a net; log the times of each layer and of the whole, in ms."""
     glog.info("caffe.cpp:365", "*** Benchmark begins ***")
     glog.info("caffe.cpp:366", f"Testing for {iterations} iterations.")
@@ -60,7 +63,7 @@ def benchmark(net: Any, iterations: int) -> None:
     glog.info("caffe.cpp:415", "*** Benchmark ends ***")
 
 
-def _clock(net: Any) -> float:
+def _clock(net: Net) -> float:
     """Milliseconds, once the device has done what it was told."""
     import torch
 

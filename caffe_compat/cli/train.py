@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from caffe_compat import glog
 from caffe_compat.cli.brew import Flags, brew
 from caffe_compat.cli.gflags import check
 from caffe_compat.errors import CaffeError
+
+if TYPE_CHECKING:
+    import torch
 
 
 @brew
@@ -51,8 +54,8 @@ def train(flags: Flags) -> None:
     glog.info("caffe.cpp:250", "Optimization Done.")
 
 
-def _device(flags: Flags, param: Any) -> Any:
-    """The torch.device to train on; a GPU is noted in the SolverParameter ``param``."""
+def _device(flags: Flags, param: Any) -> torch.device:
+    """The device to train on; a GPU is noted in the SolverParameter ``param``."""
     import torch
 
     ids = flags.gpus

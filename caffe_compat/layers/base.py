@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from caffe_compat import compat, precision
 from caffe_compat.blob import Blob, ParamBlob
 from caffe_compat.errors import CaffeError
+from caffe_compat.fillers import fill
 
 if TYPE_CHECKING:
     from caffe_compat.export.graph import Graph
@@ -51,7 +52,7 @@ class Layer(nn.Module, ABC):
     num_tops: ClassVar[tuple[int, int | None]] = (1, 1)
     auto_tops: ClassVar[bool] = False  # tops missing in the prototxt are made up, named "(automatic)"
     is_loss: ClassVar[bool] = False  # top 0 has loss weight 1 unless the prototxt says otherwise
-    no_gradient: ClassVar[tuple[int, ...]] = ()  # bottoms, such as labels, that force_backward leaves alone
+    no_gradient: tuple[int, ...] = ()  # bottoms, such as labels, that force_backward leaves alone
     keeps_top: ClassVar[bool] = True  # backward reads the top's value, so no in-place layer may overwrite it
     multiplies: ClassVar[bool] = False  # products in the net's precision; takes float32 and bfloat16 bottoms
     no_onnx: ClassVar[str] = ""  # why the type, or what option of it, cannot be exported
@@ -111,8 +112,6 @@ class Layer(nn.Module, ABC):
 
     def add_param(self, shape: Sequence[int], filler: Any) -> None:
         """Append a parameter blob of that shape, filled as a FillerParameter says."""
-        from caffe_compat.fillers import fill
-
         self.check_shape(shape, f"parameter {len(self.params)}")
         value = fill(filler, tuple(shape), self.fail)
         self.params.append(nn.Parameter(torch.from_numpy(value)))
@@ -157,7 +156,7 @@ class LossLayer(Layer):
     auto_tops = True
     is_loss = True
     no_onnx = NEEDS_LABELS
-    no_gradient: ClassVar[tuple[int, ...]] = (1,)
+    no_gradient: tuple[int, ...] = (1,)
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         return [()]

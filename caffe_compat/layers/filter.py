@@ -26,7 +26,7 @@ class Filter(Layer):
     no_split = "how many images remain differs from part to part"
 
     def setup(self, shapes: list[Shape]) -> None:
-        self.no_gradient = (len(shapes) - 1,)  # type: ignore[misc]  # the selector, wherever it stands
+        self.no_gradient = (len(shapes) - 1,)  # the selector, wherever it stands
         if len(self.param.top) != len(shapes) - 1:
             self.fail(f"{len(self.param.top)} tops for {len(shapes) - 1} bottoms and a selector; expected as many tops")
 

@@ -16,7 +16,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from caffe_compat.errors import CaffeError
-from caffe_compat.proto.text_writer import format
+from caffe_compat.proto.text_writer import format, is_repeated
 from caffe_compat.proto.tokens import (
     END,
     FLOAT,
@@ -31,7 +31,7 @@ from caffe_compat.proto.tokens import (
     unquote,
 )
 
-__all__ = ["MAX_DEPTH", "MAX_TEXT", "format", "layer_lines", "parse", "read", "read_text"]
+__all__ = ["MAX_DEPTH", "MAX_TEXT", "format", "is_repeated", "layer_lines", "parse", "read", "read_text"]
 
 MAX_TEXT = 64 << 20  # characters or bytes; the largest prototxts in the wild have a few hundred KiB
 MAX_DEPTH = 100  # messages within messages; Caffe's schema never needs more than about ten
@@ -150,7 +150,6 @@ class _Parser:
         read_one: Callable[[], None]
         if field.message_type is not None:
             self.take_if(":")
-            # A V1 layer may be empty, so SetInParent: its presence counts.
             read_one = functools.partial(self.read_submessage, message, field, repeated, name)
         else:
             self.expect(":", f'"{field.name}"')
@@ -174,7 +173,7 @@ class _Parser:
         if repeated:
             inner = inner.add()
         else:
-            inner.SetInParent()
+            inner.SetInParent()  # it may be empty, as a V1 layer may: its presence counts
         self.open.append((name, message.DESCRIPTOR))
         self.read_fields(inner, closing)
         self.open.pop()
@@ -269,11 +268,6 @@ class _Parser:
 def _fields(descriptor: Descriptor) -> dict[str, tuple[FieldDescriptor, bool]]:
     """The fields of a message by name, each with whether it is repeated."""
     return {field.name: (field, is_repeated(field)) for field in descriptor.fields}
-
-
-def is_repeated(field: FieldDescriptor) -> bool:
-    """Whether the field is a list; protobuf 6 replaced the label by a property."""
-    return bool(field.is_repeated if hasattr(field, "is_repeated") else field.label == field.LABEL_REPEATED)
 
 
 def _label(field: FieldDescriptor) -> str:

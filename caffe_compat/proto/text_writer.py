@@ -23,7 +23,7 @@ def format(message: Message) -> str:
 
 def _lines(message: Message, indent: str) -> Iterator[str]:
     for field, content in message.ListFields():
-        values = content if _is_list(content) else [content]
+        values = content if is_repeated(field) else [content]
         for value in values:
             if field.message_type is not None:
                 yield f"{indent}{field.name} {{"
@@ -33,8 +33,9 @@ def _lines(message: Message, indent: str) -> Iterator[str]:
                 yield f"{indent}{field.name}: {_scalar(field, value)}"
 
 
-def _is_list(content: Any) -> bool:
-    return not isinstance(content, (str, bytes, Message)) and hasattr(content, "__len__")
+def is_repeated(field: FieldDescriptor) -> bool:
+    """Whether the field is a list; protobuf 6 replaced the label by a property."""
+    return bool(field.is_repeated if hasattr(field, "is_repeated") else field.label == field.LABEL_REPEATED)
 
 
 def _scalar(field: FieldDescriptor, value: Any) -> str:
