@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from caffe_compat import net_log
-from caffe_compat.layers.base import Need
+from caffe_compat.layers.base import Need, Shape
 
 if TYPE_CHECKING:
     from caffe_compat.layers.base import Layer
@@ -19,6 +19,7 @@ class Wiring:
     layer: Layer
     bottoms: list[str]
     tops: list[str]
+    shapes: list[Shape]  # of the bottoms that the layer has last said it can take
     loss_weights: list[float]
     reads_gradient: list[bool]  # per bottom: the blob has a gradient and ``propagate_down`` does not forbid it
     params: list[bool]  # per parameter: lr_mult is not 0

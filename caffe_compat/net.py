@@ -127,6 +127,7 @@ class Net(nn.Module):
             layer,
             bottoms,
             tops,
+            shapes,
             loss_weights,
             [flag if not param.propagate_down else param.propagate_down[i] for i, flag in enumerate(gradients)],
             flags,
@@ -141,6 +142,9 @@ class Net(nn.Module):
         if name in bottoms:
             if name not in bottoms[index : index + 1]:
                 layer.fail(f"in-place top {name!r} has to be the bottom of the same index")
+            old = self._blobs[name].shape
+            if shape != old and layer.type != "Python":
+                layer.fail(f"in-place top {name!r} would be of shape {list(shape)}, but the bottom is of {list(old)}")
             self._blobs[name].reshape(*shape)
         elif name in self._blobs and name != AUTOMATIC:
             layer.fail(f"Top blob {name!r} produced by multiple sources.")
@@ -209,7 +213,9 @@ class Net(nn.Module):
             if wiring.layer.type == "Input":
                 continue
             in_place, wiring.layer.in_place = wiring.layer.in_place, False
-            tops = self._stored(wiring.layer, autograd.apply(wiring.layer, [values[name] for name in wiring.bottoms]))
+            bottoms = [values[name] for name in wiring.bottoms]
+            _check_shapes(wiring, bottoms)
+            tops = self._stored(wiring.layer, autograd.apply(wiring.layer, bottoms))
             wiring.layer.in_place = in_place
             values.update(zip(wiring.tops, tops))
         return {name: values[name] for name in [*self.outputs, AUTOMATIC] if name in values}
@@ -237,6 +243,7 @@ class Net(nn.Module):
         bottoms = [self._blobs[name].tensor for name in wiring.bottoms]
         if layer.type == "Input":
             return []
+        _check_shapes(wiring, bottoms)
         if need is not None and not layer.in_place:
             # What a user holds an array of is overwritten by an in-place top, but backward wants the old value.
             bottoms = [
@@ -395,6 +402,14 @@ def _places(net: Any, source: str) -> list[str]:
     lines = {name: iter(found) for name, found in layer_lines(read_text(source)).items()} if source else {}
     found = [next(lines.get(layer.name, iter(())), None) for layer in net.layer]
     return [f"{source}:{line}: " if line else f"{source}: " if source else "" for line in found]
+
+
+def _check_shapes(wiring: Wiring, bottoms: Sequence[Tensor]) -> None:
+    """Have the layer fail for shapes that it cannot take; Caffe asks before every forward, we where they are new."""
+    shapes = [x.shape for x in bottoms]
+    if shapes != wiring.shapes and wiring.layer.type != "Python":  # whose forward asks its user's code
+        wiring.layer.reshape([tuple(shape) for shape in shapes])
+        wiring.shapes = [tuple(shape) for shape in shapes]
 
 
 def _check_count(layer: Layer, side: str, count: int, limits: tuple[int, int | None]) -> None:

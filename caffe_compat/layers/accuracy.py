@@ -32,12 +32,12 @@ class Accuracy(Layer):
 
     def setup(self, shapes: list[Shape]) -> None:
         param = self.param.accuracy_param
-        self.along = self.axis(param.axis, shapes[0])
         self.ignore: int | None = param.ignore_label if param.HasField("ignore_label") else None
         self.recordable = not self.compat.accuracy_of_two  # which looks at the scores
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         scores, labels = shapes
+        self.along = self.axis(self.param.accuracy_param.axis, scores)
         classes = scores[self.along]
         if self.param.accuracy_param.top_k > classes:
             self.fail(f"top_k: {self.param.accuracy_param.top_k} must not exceed the number of classes, {classes}")

@@ -26,17 +26,14 @@ class ArgMax(Layer):
 
     type = "ArgMax"
 
-    def setup(self, shapes: list[Shape]) -> None:
-        param = self.param.argmax_param
-        if not shapes[0]:
-            self.fail("the bottom has no axes; expected at least one")
-        self.along = self.axis(param.axis, shapes[0]) if param.HasField("axis") else None
-        size = math.prod(shapes[0][1:]) if self.along is None else shapes[0][self.along]
-        if not 1 <= param.top_k <= size:
-            self.fail(f"top_k: {param.top_k}, expected 1 to {size}, the number of values to choose from")
-
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         param, shape = self.param.argmax_param, shapes[0]
+        if not shape:
+            self.fail("the bottom has no axes; expected at least one")
+        self.along = self.axis(param.axis, shape) if param.HasField("axis") else None
+        size = math.prod(shape[1:]) if self.along is None else shape[self.along]
+        if not 1 <= param.top_k <= size:
+            self.fail(f"top_k: {param.top_k}, expected 1 to {size}, the number of values to choose from")
         if self.along is not None:
             return [(*shape[: self.along], param.top_k, *shape[self.along + 1 :])]
         return [(shape[0], 2 if param.out_max_val else 1, param.top_k, *[1] * (len(shape) - 3))]

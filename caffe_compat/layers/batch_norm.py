@@ -34,7 +34,7 @@ class BatchNorm(NeuronLayer):
         self.use_global_stats = (
             param.use_global_stats if param.HasField("use_global_stats") else self.phase == caffe_pb2.TEST
         )
-        self.channels = shapes[0][1] if len(shapes[0]) > 1 else 1
+        self.channels = self._channels(shapes[0])
         zero = caffe_pb2.FillerParameter(type="constant")
         for shape in ((self.channels,), (self.channels,), (1,)):
             self.add_param(shape, zero)
@@ -46,6 +46,18 @@ class BatchNorm(NeuronLayer):
                     )
             else:
                 self.param.param.add(lr_mult=0)
+
+    def _channels(self, shape: Shape) -> int:
+        if not shape:
+            self.fail("the bottom has no axes; expected at least one")
+        return shape[1] if len(shape) > 1 else 1
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        if self._channels(shapes[0]) != self.channels:
+            self.fail(
+                f"bottom of shape {list(shapes[0])}; expected {self.channels} channels, for which there are statistics"
+            )
+        return shapes
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         (x,), world = bottoms, parallel.world()

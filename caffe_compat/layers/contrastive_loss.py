@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -22,14 +23,15 @@ class ContrastiveLoss(LossLayer):
     num_bottoms = (3, 3)
     no_gradient = (2,)
 
-    def setup(self, shapes: list[Shape]) -> None:
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
         a, b, y = shapes
         flat = all(size == 1 for shape in (a, b) for size in shape[2:])
         if not a or a[:2] != b[:2] or not flat or y[:1] != a[:1] or any(size != 1 for size in y[1:]):
             self.fail(f"expected bottoms (num, channels) twice and (num); got {list(a)}, {list(b)}, {list(y)}")
+        return super().reshape(shapes)
 
     def forward(self, *bottoms: Tensor) -> Tensor:
-        a, b, y = (bottom.reshape(bottom.shape[0], -1) for bottom in bottoms)
+        a, b, y = (bottom.reshape(bottom.shape[0], math.prod(bottom.shape[1:])) for bottom in bottoms)
         param = self.param.contrastive_loss_param
         diff, similar = a - b, y.to(torch.int64) != 0
         squared = diff.square().sum(1, keepdim=True)

@@ -134,6 +134,7 @@ class Convolution(Layer):
             )
             grads.append(of_x)
             for i, grad in enumerate(of_params):
+                grad = grad.contiguous()  # that of weights which were summed up is a single value in memory
                 params[i] = grad if params[i] is None else params[i] + grad
         return grads, params
 

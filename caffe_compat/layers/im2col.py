@@ -38,6 +38,8 @@ class Im2col(Layer):
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         shape, channel = shapes[0], self.channel_axis
+        if len(shape) != channel + 1 + len(self.window.kernel):
+            self.fail(f"bottom of shape {list(shape)}; expected as many axes as when the layer was made")
         size = self.window.convolved(shape[channel + 1 :])
         if min(size) < 1:
             self.fail(f"kernel {list(self.window.extent)} is larger than the padded bottom {list(shape)}")

@@ -13,6 +13,7 @@ from torch import Tensor
 from caffe_compat import kernels
 from caffe_compat.layers.base import Gradients, Layer, Need, Shape
 from caffe_compat.layers.registry import register
+from caffe_compat.layers.spatial import check_images
 from caffe_compat.proto import caffe_pb2
 
 if TYPE_CHECKING:
@@ -37,11 +38,10 @@ class LRN(Layer):
         lrn = self.param.lrn_param
         if lrn.local_size % 2 == 0:
             self.fail(f"local_size: {lrn.local_size}, LRN only supports odd values")
-        if len(shapes[0]) != 4:
-            self.fail(f"bottom of shape {list(shapes[0])}; expected 4 axes: num, channels, height, width")
         self.within = lrn.norm_region == caffe_pb2.LRNParameter.WITHIN_CHANNEL
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        check_images(self, shapes[0])
         return shapes
 
     def forward(self, *bottoms: Tensor) -> Tensor:

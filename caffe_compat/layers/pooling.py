@@ -15,7 +15,7 @@ from caffe_compat import kernels
 from caffe_compat.layers import stochastic_pooling
 from caffe_compat.layers.base import Gradients, Layer, Need, Shape
 from caffe_compat.layers.registry import register
-from caffe_compat.layers.spatial import taps
+from caffe_compat.layers.spatial import check_images, taps
 from caffe_compat.proto import caffe_pb2
 
 if TYPE_CHECKING:
@@ -47,8 +47,6 @@ class Pooling(Layer):
 
     def setup(self, shapes: list[Shape]) -> None:
         pool = self.param.pooling_param
-        if len(shapes[0]) != 4:
-            self.fail(f"bottom of shape {list(shapes[0])}; expected 4 axes: num, channels, height, width")
         self.stochastic = pool.pool == caffe_pb2.PoolingParameter.STOCHASTIC
         self.max = self.follows_dtype = pool.pool == caffe_pb2.PoolingParameter.MAX
         if not self.max and len(self.param.top) > 1:
@@ -90,6 +88,7 @@ class Pooling(Layer):
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         shape = shapes[0]
+        check_images(self, shape)
         size = self._pooled(shape[2:], self._kernel(shape))
         if min(size) < 1:
             self.fail(f"kernel {self._kernel(shape)} does not fit into the padded bottom {list(shape)}")

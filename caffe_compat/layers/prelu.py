@@ -22,11 +22,22 @@ class PReLU(NeuronLayer):
     type = "PReLU"
 
     def setup(self, shapes: list[Shape]) -> None:
-        param, shape = self.param.prelu_param, shapes[0]
+        param = self.param.prelu_param
+        self.channels = self._channels(shapes[0])
+        filler = param.filler if param.HasField("filler") else caffe_pb2.FillerParameter(type="constant", value=0.25)
+        self.add_param(() if param.channel_shared else (self.channels,), filler)
+
+    def _channels(self, shape: Shape) -> int:
         if len(shape) < 2:
             self.fail(f"bottom of shape {list(shape)}; expected at least 2 axes")
-        filler = param.filler if param.HasField("filler") else caffe_pb2.FillerParameter(type="constant", value=0.25)
-        self.add_param(() if param.channel_shared else (shape[1],), filler)
+        return shape[1]
+
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        if self._channels(shapes[0]) != self.channels and not self.param.prelu_param.channel_shared:
+            self.fail(
+                f"bottom of shape {list(shapes[0])}; expected {self.channels} channels, a slope for each of which"
+            )
+        return shapes
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         return F.prelu(bottoms[0], self.params[0].view(-1))

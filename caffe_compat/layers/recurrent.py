@@ -69,11 +69,19 @@ class Recurrent(Layer):
         self.add_param((self.gates * n, n), self.param.recurrent_param.weight_filler)
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        if len(shapes[0]) < 2:
+            self.fail(f"x has the shape {list(shapes[0])}; expected time and batch first")
         n, (time, batch) = self.param.recurrent_param.num_output, shapes[0][:2]
+        inputs = self.params[0].shape[1]
+        if time < 1 or math.prod(shapes[0][2:]) != inputs:
+            self.fail(f"x has the shape {list(shapes[0])}; expected a time step or more, of {inputs} value(s) an image")
         if shapes[1] != (time, batch):
             self.fail(f"cont has shape {list(shapes[1])}; expected {[time, batch]}, the first axes of x")
-        if self.static and shapes[2][:1] != (batch,):
-            self.fail(f"the static input has shape {list(shapes[2])}; expected a batch of {batch} first")
+        if self.static and (shapes[2][:1] != (batch,) or math.prod(shapes[2][1:]) != self.params[2].shape[1]):
+            each = self.params[2].shape[1]
+            self.fail(
+                f"the static input has shape {list(shapes[2])}; expected a batch of {batch} first, {each} value(s) each"
+            )
         if self.param.recurrent_param.expose_hidden:
             for shape in shapes[-self.num_states :]:
                 if shape != (1, batch, n):
@@ -83,9 +91,9 @@ class Recurrent(Layer):
     def forward(self, *bottoms: Tensor) -> tuple[Tensor, ...]:
         x, cont = bottoms[:2]
         time, batch = cont.shape
-        inputs = x.reshape(time, batch, -1) @ self.params[0].t() + self.params[1]
+        inputs = x.reshape(time, batch, math.prod(x.shape[2:])) @ self.params[0].t() + self.params[1]
         if self.static:
-            inputs = inputs + bottoms[2].reshape(batch, -1) @ self.params[2].t()
+            inputs = inputs + bottoms[2].reshape(batch, math.prod(bottoms[2].shape[1:])) @ self.params[2].t()
         n = self.param.recurrent_param.num_output
         exposed = self.param.recurrent_param.expose_hidden
         if exposed:

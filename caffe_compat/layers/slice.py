@@ -31,8 +31,6 @@ class Slice(Layer):
         param = self.param.slice_param
         if param.HasField("axis") and param.HasField("slice_dim"):
             self.fail("either axis or slice_dim should be specified, not both")
-        name = "slice_dim" if param.HasField("slice_dim") else "axis"
-        self.along = self.axis(getattr(param, name), shapes[0], name)
 
     def _sizes(self, size: int) -> list[int]:
         points, tops = list(self.param.slice_param.slice_point), len(self.param.top)
@@ -47,7 +45,9 @@ class Slice(Layer):
         return [end - begin for begin, end in pairwise([0, *points, size])]
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
-        shape = shapes[0]
+        shape, param = shapes[0], self.param.slice_param
+        name = "slice_dim" if param.HasField("slice_dim") else "axis"
+        self.along = self.axis(getattr(param, name), shape, name)
         return [(*shape[: self.along], n, *shape[self.along + 1 :]) for n in self._sizes(shape[self.along])]
 
     def forward(self, *bottoms: Tensor) -> tuple[Tensor, ...]:

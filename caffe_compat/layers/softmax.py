@@ -21,10 +21,8 @@ class Softmax(Layer):
 
     type = "Softmax"
 
-    def setup(self, shapes: list[Shape]) -> None:
-        self.along = self.axis(self.param.softmax_param.axis, shapes[0])
-
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
+        self.along = self.axis(self.param.softmax_param.axis, shapes[0])
         return shapes
 
     def forward(self, *bottoms: Tensor) -> Tensor:

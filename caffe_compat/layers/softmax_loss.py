@@ -31,7 +31,6 @@ class SoftmaxWithLoss(LossLayer):
 
     def setup(self, shapes: list[Shape]) -> None:
         net_log.creating(self.name)  # Caffe's contains a Softmax
-        self.along = self.axis(self.param.softmax_param.axis, shapes[0])
         loss = self.param.loss_param
         self.ignore: int | None = loss.ignore_label if loss.HasField("ignore_label") else None
         self.recordable = self.ignore is None  # else the divisor is fetched
@@ -39,6 +38,7 @@ class SoftmaxWithLoss(LossLayer):
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         check_same_images(self, shapes)
         scores, labels = shapes
+        self.along = self.axis(self.param.softmax_param.axis, scores)
         check_one_for_each(self, scores, labels, self.along)
         return [(), scores][: max(1, len(self.param.top))]
 

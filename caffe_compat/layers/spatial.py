@@ -48,6 +48,12 @@ class Window:
         return tuple(s * (n - 1) + e - 2 * p for n, p, e, s in rows)
 
 
+def check_images(layer: Layer, shape: Shape) -> None:
+    """Fail unless a bottom has the axes of images."""
+    if len(shape) != 4 or 0 in shape[1:]:
+        layer.fail(f"bottom of shape {list(shape)}; expected 4 axes: num, channels, height, width, but for num not 0")
+
+
 def read_window(layer: Layer, param: Any, axes: int) -> Window:
     """The window of a ConvolutionParameter over ``axes`` spatial axes.
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from caffe_compat.autograd import apply
 from caffe_compat.layers.base import Layer, Shape
 from caffe_compat.layers.pooling import Pooling
 from caffe_compat.layers.registry import register
+from caffe_compat.layers.spatial import check_images
 from caffe_compat.proto import caffe_pb2
 
 if TYPE_CHECKING:
@@ -28,12 +30,11 @@ class SPP(Layer):
     def setup(self, shapes: list[Shape]) -> None:
         if self.param.spp_param.pyramid_height < 1:
             self.fail(f"pyramid_height: {self.param.spp_param.pyramid_height}, expected at least 1")
-        if len(shapes[0]) != 4:
-            self.fail(f"bottom of shape {list(shapes[0])}; expected 4 axes: num, channels, height, width")
         self._pools: tuple[Shape, list[Pooling]] = ((), [])
 
     def levels(self, shape: Shape) -> list[Pooling]:
         """The poolings for a bottom of that shape; made anew for a new shape only, since that takes milliseconds."""
+        check_images(self, shape)
         if self._pools[0] != shape:
             self._pools = shape, self._make(shape)
         return self._pools[1]
@@ -64,8 +65,6 @@ class SPP(Layer):
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         (x,) = bottoms
-        from caffe_compat.autograd import apply
-
         tops = [apply(pool, [x])[0] for pool in self.levels(tuple(x.shape))]
         return tops[0] if len(tops) == 1 else torch.cat([top.flatten(1) for top in tops], 1)
 
