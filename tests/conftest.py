@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from caffe_compat import rng
 from yosinski.onnx_check_build import OnnxCheckUnavailable, find_or_build
 
 # The same examples each time, however long one takes; `--hypothesis-profile default` goes on looking for others.
@@ -26,6 +28,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if "leveldb" in item.name:
                 item.add_marker(pytest.mark.skip(reason="plyvel is not installed"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """What a test and its fixtures draw without a seed of their own is the same whichever tests have run before."""
+    if torch := sys.modules.get("torch"):
+        rng.set_random_seed(1)
+        torch.default_generator.manual_seed(1)
 
 
 @pytest.fixture(scope="session")
