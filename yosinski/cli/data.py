@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from yosinski.cli.options import PATH, Size, Split
+from yosinski.cli.options import PATH, SEED, Size, Split
 
 ORDER = click.option(
     "--order",
@@ -17,7 +17,7 @@ ORDER = click.option(
     show_default=True,
     help="Order of the records: as the study's tool shuffled, as Caffe 1.0's does with --seed, or as the list.",
 )
-SEED = click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of --order caffe.")
+OF_ORDER = click.option("--seed", type=SEED, default=0, show_default=True, help="Of --order caffe.")
 JOBS = click.option("--jobs", type=click.IntRange(min=1), help="Threads.  [default: one a core]")
 
 
@@ -56,7 +56,7 @@ def demo(target: Path, full: bool) -> None:
 )
 @click.option("--strict", is_flag=True, help="Count truncated and CMYK images as unreadable; Caffe takes them.")
 @ORDER
-@SEED
+@OF_ORDER
 @JOBS
 def prepare(
     train: Path | None,
@@ -146,7 +146,7 @@ def split(listfile: Path, split: str, out: Path, classes: int) -> None:
 @click.argument("folder", metavar="[DIR]", type=PATH, default=Path("data"))
 @click.argument("datasets", metavar="[DATASET...]", nargs=-1)
 @ORDER
-@SEED
+@OF_ORDER
 @click.option("--materialise", is_flag=True, help="Write real LMDBs, too, for other programs.")
 @click.option("--means/--no-means", default=True, help="Mean images of all training parts, and of the whole.")
 @click.option("--as-caffe", is_flag=True, help="Sum means as compute_image_mean does, with its rounding errors.")
@@ -201,7 +201,7 @@ def subsets(
 @click.argument("root", type=PATH)
 @click.argument("listfile", metavar="LIST", type=PATH)
 @click.argument("target", metavar="DB", type=PATH)
-@click.option("--backend", type=click.Choice(["lmdb", "leveldb"]), default="lmdb", show_default=True)
+@click.option("--backend", type=click.Choice(["lmdb", "leveldb"]), default="lmdb", show_default=True, help="Of the DB.")
 @click.option("--shuffle", is_flag=True, help="Shuffle the list first.")
 @click.option("--seed", type=click.IntRange(min=0), help="Makes --shuffle repeatable.")
 @click.option("--gray", is_flag=True, help="Store one channel.")

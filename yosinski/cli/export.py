@@ -36,12 +36,18 @@ def list_unsupported(ctx: click.Context, param: click.Parameter, wanted: bool) -
 @state_options
 @click.option("--onnx", is_flag=True, default=True, help="Write ONNX; the only format, so it may be left out.")
 @click.option("--mean", type=PATH, metavar="FILE", help="A mean file in place of the definition's mean.")
-@click.option("--out", type=PATH, metavar="PATH", help="The ONNX file or its folder; default: beside the weights.")
+@click.option("--out", type=PATH, metavar="PATH", help="The ONNX file or its folder.  [default: beside the weights]")
 @click.option("--outputs", "--output", type=Names(), multiple=True, help="Blobs to give out, comma-separated.")
 @click.option("--with-preprocessing", is_flag=True, help="Crop, mean and scale in the model: uint8 BGR images go in.")
 @click.option("--image-size", type=Size(), help="Of those images, where neither mean file nor database tells.")
-@click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", show_default=True)
-@click.option("--db", type=PATH, help="LMDB of labelled images to measure fp16 on; default: random pixels.")
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16"]),
+    default="fp32",
+    show_default=True,
+    help="Of the model's numbers.",
+)
+@click.option("--db", type=PATH, help="LMDB of labelled images to measure fp16 on.  [default: random pixels]")
 @click.option(
     "--list-unsupported",
     is_flag=True,

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 PATH = click.Path(path_type=Path)
+SEED = click.IntRange(min=0, max=2**32 - 1)
 
 
 class Device(click.ParamType):
@@ -68,7 +69,7 @@ weights_option = click.option("--weights", metavar="FILES", help="Weights files 
 def state_options(command: Callable[..., None]) -> Callable[..., None]:
     """``--level`` and ``--stage``, the rest of the NetState beside the phase, as the caffe tool has them."""
     stage = click.option("--stage", multiple=True, help="A stage of the net; may be repeated.")
-    return click.option("--level", type=int, default=0, help="The net's level.")(stage(command))
+    return click.option("--level", type=int, default=0, show_default=True, help="The net's level.")(stage(command))
 
 
 device_option = click.option(

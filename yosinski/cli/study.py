@@ -7,12 +7,16 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from caffe_compat.cores import cores
-from yosinski.cli.options import PATH, Device
+from yosinski.cli.options import PATH, Device, compat_option
+
+if TYPE_CHECKING:
+    from yosinski.study.plan import Plan
+    from yosinski.study.speed import Speed
 
 FOLDER = click.argument("folder", metavar="[DIR]", type=PATH, default=Path("runs/study"))
 PRESET = click.option(
@@ -41,7 +45,7 @@ def laid_out(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--train", type=PATH, help="Training images, as for `yosinski data prepare`.")
     @click.option("--valid", type=PATH, help="Validation images.")
     @click.option("--valid-labels", type=PATH, help="Their labels, where they are flat.")
-    @click.option("--compat", default="1.0", metavar="VERSION[,SWITCH...]", help="1.0, or 2014 for Caffe of then.")
+    @compat_option
     @functools.wraps(command)
     def wrapper(folder: Path, preset: str, together: int | None, max_iter: int | None, **others: Any) -> None:
         from caffe_compat.compat import parse
@@ -49,7 +53,7 @@ def laid_out(command: Callable[..., None]) -> Callable[..., None]:
         from yosinski.study.plan import make_plan
         from yosinski.study.presets import find_preset
 
-        data, compat = others.pop("data"), others.pop("compat")
+        data, compat = others.pop("data"), others.pop("compat") or "1.0"
         parse(compat)
         origin = {name: others.pop(name) for name in ORIGIN}
         for name, path in origin.items():
@@ -105,13 +109,26 @@ def plan(
 
         measure_speed(made.preset.scale, find_device(device))
     known = find_speed(made.preset.scale, speed, Folder(folder))
-    rate = known.images_per_second if known else None
     if as_json:
-        nets = [{**net.to_json(), "hours": rate and net.images / rate / 3600} for net in made.nets]
-        total = {"images": made.images, "longest": made.longest, "speed": rate, "speed_source": known and known.source}
-        groups = [[net.name for net in group] for group in made.groups]
-        click.echo(json.dumps({"preset": made.preset.name, **total, "nets": nets, "together": groups}, indent=1))
-        return
+        click.echo(json.dumps(plan_facts(made, known), indent=1))
+    else:
+        print_plan(made, known, gpus)
+
+
+def plan_facts(made: Plan, known: Speed | None) -> dict[str, Any]:
+    """What ``study plan --json`` prints; hours are null where no speed is ``known``."""
+    rate = known and known.images_per_second
+    nets = [{**net.to_json(), "hours": rate and net.images / rate / 3600} for net in made.nets]
+    total = {"images": made.images, "longest": made.longest, "speed": rate, "speed_source": known and known.source}
+    groups = [[net.name for net in group] for group in made.groups]
+    return {"preset": made.preset.name, **total, "nets": nets, "together": groups}
+
+
+def print_plan(made: Plan, known: Speed | None, gpus: int) -> None:
+    """One line a net, and what they come to with ``gpus`` groups in training at a time."""
+    from yosinski.study.status import duration
+
+    rate = known and known.images_per_second
     header = ("", "net", "family", "split", "n", "from", "iterations", "images", "hours")
     rows = [
         (
@@ -134,8 +151,6 @@ def plan(
     click.echo(f"trained in {len(made.groups)} groups of up to {most} {alike}")
     click.echo(f"{made.images:,} images to train, {made.longest:,} of them one after the other")
     if known and rate:
-        from yosinski.study.status import duration
-
         hours = duration(max(made.images / gpus, made.longest) / rate)
         at_a_time = "one at a time" if gpus == 1 else f"{gpus} at a time"
         click.echo(f"{hours} in all, {at_a_time}, at {rate:,.0f} img/s {known.source}")

@@ -20,7 +20,9 @@ from yosinski.cli.options import (
 @model_argument
 @weights_option
 @click.option("--iterations", type=click.IntRange(min=1), default=50, show_default=True, help="Passes to time.")
-@click.option("--phase", type=click.Choice(["TRAIN", "TEST"]), default="TRAIN", show_default=True)
+@click.option(
+    "--phase", type=click.Choice(["TRAIN", "TEST"]), default="TRAIN", show_default=True, help="The net's phase."
+)
 @state_options
 @device_option
 @precision_option

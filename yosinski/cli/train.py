@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from caffe_compat.program import INTERRUPTED
 from yosinski.cli.options import (
     PATH,
+    SEED,
     compat_option,
     device_option,
     precision_option,
@@ -20,13 +21,14 @@ from yosinski.cli.options import (
 )
 from yosinski.cli.together import summary, train_together
 
-SEED = click.IntRange(min=0, max=2**32 - 1)
+if TYPE_CHECKING:
+    from yosinski.training import Wish
 
 
 @click.command()
 @click.argument("prototxt", type=PATH, nargs=-1)
 @click.option("--together", is_flag=True, help="Train several nets in turn, with one stream of data.")
-@click.option("--solver", type=PATH, help="Solver for a net definition; default: solver.prototxt beside it.")
+@click.option("--solver", type=PATH, help="Solver for a net definition.  [default: solver.prototxt beside it]")
 @split_option
 @weights_option
 @click.option("--snapshot", type=PATH, metavar="FILE", help="A .solverstate to go on from.")
@@ -103,11 +105,8 @@ def train(
         raise click.UsageError("--snapshot and --resume go on with a run; --weights and --force start one.")
     if (snapshot is not None) + resume + resume_as_caffe > 1:
         raise click.UsageError("--snapshot, --resume and --resume-as-caffe exclude each other.")
-    from caffe_compat import parallel
-    from yosinski import session
-    from yosinski.device import find_device
     from yosinski.model import find_weights
-    from yosinski.training import Training, Wish
+    from yosinski.training import Wish
 
     wish = Wish(
         prototxt=prototxt[0] if prototxt else solver or Path(),
@@ -131,7 +130,20 @@ def train(
     )
     if together:
         train_together(prototxt, wish, device)
-        return
+    else:
+        train_one(wish, device)
+
+
+def train_one(wish: Wish, device: str) -> None:
+    """Train one net, maybe as one of several processes, of which the first says how it went.
+
+    Exits with 130 if it was stopped, and says how to go on.
+    """
+    from caffe_compat import parallel
+    from yosinski import session
+    from yosinski.device import find_device
+    from yosinski.training import Training
+
     with parallel.joined() as world:
         training = Training(wish)
         where = find_device(device, prefer_cpu=training.wants_cpu)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import click
 
-IN = click.argument("source", metavar="IN", type=click.Path(path_type=Path))
-OUT = click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+from yosinski.cli.options import PATH
+
+IN = click.argument("source", metavar="IN", type=PATH)
+OUT = click.argument("target", metavar="OUT", type=PATH)
 
 
 @click.group()

@@ -15,14 +15,14 @@ from yosinski.cli.options import PATH, Device, model_argument, state_options, we
 @model_argument
 @weights_option
 @state_options
-@click.option("--db", type=PATH, help="LMDB of labelled images; default: the one that the TEST phase reads.")
+@click.option("--db", type=PATH, help="LMDB of labelled images.  [default: the TEST phase's]")
 @click.option("--mean", type=PATH, metavar="FILE", help="A mean file in place of the definition's mean.")
 @click.option(
     "--runtime",
     "runtimes",
     multiple=True,
     metavar="NAME",
-    help="torch, onnxruntime, onnx_check, onnx (its reference evaluator), openvino, opencv; default: all there are.",
+    help="torch, onnxruntime, onnx_check, onnx (its reference evaluator), openvino, opencv.  [default: all there are]",
 )
 @click.option("--per-layer", is_flag=True, help="Compare every blob as well, and name the first layer that departs.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The first N images only.")
