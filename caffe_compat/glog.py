@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO
+
+from caffe_compat.errors import CaffeError
 
 logger = logging.getLogger("caffe")
 logger.propagate = False
@@ -54,6 +58,20 @@ def level_of(severity: int) -> int:
     """The logging level of a severity by glog's number, 0 INFO to 3 FATAL; numbers beyond these are the nearest."""
     levels = list(SEVERITY.values())
     return levels[min(max(severity, 0), len(levels) - 1)]
+
+
+class _File(logging.FileHandler):
+    """A log file. When the disk does not take a line, that ends the run, with one line; logging would print each."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            raise
+        raise CaffeError(f"{self.baseFilename}: cannot write the log: {error.strerror}") from None
+
+    def close(self) -> None:
+        with suppress(OSError):  # of which a line has told
+            super().close()
 
 
 def enabled() -> bool:
@@ -100,7 +118,7 @@ def attach(target: TextIO | str | Path, level: int = logging.INFO, before: str =
     """
     handler: logging.Handler
     if isinstance(target, (str, Path)):
-        handler = logging.FileHandler(target, encoding="utf-8")
+        handler = _File(target, encoding="utf-8")
     else:
         handler = logging.StreamHandler(target)
     handler.setFormatter(GlogFormatter(before))

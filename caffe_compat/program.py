@@ -33,15 +33,20 @@ def run(command: click.Command, name: str) -> NoReturn:
         if error.errno == errno.EPIPE:  # `caffe ... | head`
             sys.exit(1)
         _fail(name, _reason(error))
+    except MemoryError as error:
+        _fail(name, f"{str(error) or 'no memory is left'}; a smaller batch_size takes less")
     except RuntimeError as error:
-        if (failure := _failure_of_gpu(error)) is None:
+        if (failure := _failure_of_torch(error)) is None:
             raise
         _fail(name, failure)
 
 
-def _failure_of_gpu(error: RuntimeError) -> str | None:
-    """What a GPU could not do; None for other errors. Torch's types are known by name, since it may not be there."""
+def _failure_of_torch(error: RuntimeError) -> str | None:
+    """What the machine could not do; None for other errors. Torch's types are known by name: it may not be there."""
     kind, message = type(error).__name__, str(error)
+    if "DefaultCPUAllocator" in message:
+        said = message[message.index("DefaultCPUAllocator") :].split(". ")[0]
+        return f"{said}; a smaller batch_size takes less"
     if kind == "OutOfMemoryError":
         return f"{'. '.join(message.split('. ')[:2])}; a smaller batch_size takes less"
     if kind != "AcceleratorError":

@@ -29,6 +29,13 @@ from yosinski.resources import CHECKOUT
 
 PACKAGES = ("yosinski", "torch", "numpy", "protobuf", "lmdb", "opencv-python-headless", "onnx", "onnxruntime-gpu")
 LOCK_S = 1  # wait so long for a lock, since looking whether a run is busy takes it for a moment
+# What a training that was killed has left half-written.
+UNFINISHED = (
+    *(f".*_iter_*.{kind}*.tmp" for kind in ("caffemodel", "solverstate", "exact")),
+    "*_iter_*.new.caffemodel*",
+    ".run.json.*.tmp",
+    ".*.prototxt.*.tmp",
+)
 # In HDF5 the extension is followed by .h5; in 2014 weights had none.
 SNAPSHOT = re.compile(r"_iter_(?P<iteration>\d+)(\.(?P<kind>caffemodel|solverstate|exact)(\.h5)?)?$")
 
@@ -87,19 +94,30 @@ class RunDir:
 
         Raises CaffeError where that would overwrite a run, or where another process is at work in it.
         """
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = self.log.open("a", encoding="utf-8")
+        try:
+            self._take_over(resume, force, max_iter)
+        except BaseException:
+            self.close()
+            raise
+
+    def _take_over(self, resume: bool, force: bool, max_iter: int) -> None:
+        assert self._lock is not None
+        deadline = time.monotonic() + LOCK_S
+        while not try_lock(self._lock):
+            if time.monotonic() > deadline:
+                raise CaffeError(f"{self.path}: another process is training here")
+            time.sleep(LOCK_S / 20)
         if self.finished and not force and not (resume and max_iter > self.iteration):
             raise CaffeError(f"{self.path}: this run has finished; --force starts it over, --out names another place")
         states = self.snapshots("solverstate")
         if states and not (resume or force):
             at = f"{self.path}: an unfinished run, at iteration {self.iteration}"
             raise CaffeError(f"{at}; --resume goes on, --force starts over")
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = self.log.open("a", encoding="utf-8")
-        deadline = time.monotonic() + LOCK_S
-        while not try_lock(self._lock):
-            if time.monotonic() > deadline:
-                raise CaffeError(f"{self.path}: another process is training here")
-            time.sleep(LOCK_S / 20)
+        for pattern in UNFINISHED:
+            for left in self.path.glob(pattern):
+                left.unlink()
         if not resume:
             self._lock.truncate(0)
             for old in states + self.snapshots("caffemodel") + self.snapshots("exact"):

@@ -7,11 +7,15 @@ import io
 import logging
 import os
 import re
+import resource
 import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from caffe_compat import glog
+from caffe_compat.errors import CaffeError
 
 from . import own_lines
 
@@ -60,6 +64,20 @@ def test_a_file_is_appended_to_and_levels_are_kept(tmp_path: Path) -> None:
         glog.warning("x.cpp:1", message)
         glog.detach(handler)
     assert [line.split("] ")[1] for line in path.read_text().splitlines()] == ["one", "two"]
+
+
+def test_a_disk_that_is_full_ends_the_run_in_one_line(tmp_path: Path) -> None:
+    log, old = tmp_path / "log", resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = glog.attach(log)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, old[1]))
+    try:
+        with pytest.raises(CaffeError, match=f"^{log}: cannot write the log: File too large$"):
+            for _ in range(100):
+                glog.info("x.cpp:1", "a line")
+        glog.detach(handler)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+    assert log.stat().st_size == 1000
 
 
 def test_a_separate_context_has_a_log_of_its_own() -> None:

@@ -1,4 +1,4 @@
-"""What the GPU could not do is one line, like a user's mistakes."""
+"""What the machine could not do is one line, like a user's mistakes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ import torch
 from caffe_compat import program
 
 OUT = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.10 GiB of which 1 GiB is free."
+ON_CPU = (
+    "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: "
+    "you tried to get 9 bytes. Error code 12 (Cannot allocate memory)"
+)
 ASSERTED = "CUDA error: device-side assert triggered\nCUDA kernel errors might be reported later"
 
 
@@ -25,9 +29,14 @@ ASSERTED = "CUDA error: device-side assert triggered\nCUDA kernel errors might b
             "a label that is none of the classes does that, which a CPU would name",
         ),
         (torch.AcceleratorError("CUDA error: unknown error\nmore"), "CUDA error: unknown error"),
+        (
+            RuntimeError(ON_CPU),
+            "DefaultCPUAllocator: can't allocate memory: you tried to get 9 bytes; a smaller batch_size takes less",
+        ),
+        (MemoryError("Unable to allocate 8.00 PiB"), "Unable to allocate 8.00 PiB; a smaller batch_size takes less"),
     ],
 )
-def test_failures_of_a_gpu(error: RuntimeError, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_failures_of_the_machine(error: Exception, line: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         program.run(failing(error), "yosinski")
     assert ended.value.code == 1
@@ -39,7 +48,7 @@ def test_other_errors_are_ours() -> None:
         program.run(failing(RuntimeError("a bug")), "yosinski")
 
 
-def failing(error: RuntimeError) -> click.Command:
+def failing(error: Exception) -> click.Command:
     def command(**_: object) -> None:
         raise error
 

@@ -73,6 +73,18 @@ def test_two_processes_cannot_train_in_one_directory(run: RunDir) -> None:
         RunDir(run.path).open(resume=False, force=False)
 
 
+def test_what_a_killed_process_has_not_finished_is_removed(run: RunDir) -> None:
+    run.path.mkdir(parents=True)
+    whole = ["base_A_iter_7.caffemodel", "base_A_iter_7.exact", ".base_A_iter_7.onnx.abc.tmp", ".mine"]
+    left = [".base_A_iter_14.solverstate.abc.tmp", ".base_A_iter_14.exact.abc.tmp", "base_A_iter_14.new.caffemodel"]
+    left += [".base_A_iter_14.new.caffemodel.h5.abc.tmp", ".run.json.abc.tmp", ".net.prototxt.abc.tmp"]
+    for name in whole + left:
+        (run.path / name).touch()
+    run.open(resume=True, force=False)
+    run.close()
+    assert sorted(path.name for path in run.path.iterdir()) == sorted([*whole, "train.log"])
+
+
 def test_newest_state_needs_its_weights(run: RunDir) -> None:
     run.path.mkdir()
     snapshot(run, 20, "caffemodel", "solverstate")
