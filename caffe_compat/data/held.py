@@ -107,12 +107,8 @@ def _read(db: Database, mode: int, place: Place) -> HeldImages:
     if first is None:
         raise CaffeError(f"{db.path}: the database has no records")
     shape = image(first)[0].shape
-    needed, there = len(db) * prod(shape), _free(place)
-    if needed > there:
-        images = f"{len(db)} images of {' x '.join(map(str, shape))}"
-        free = f"{_name(place)} has {there / GB:.2f} GB free"
-        raise CaffeError(f"{db.path}: {images} take {needed / GB:.2f} GB to hold; {free}")
-    glog.info("held", f"Reading {len(db)} images, {needed / GB:.2f} GB, to hold them")
+    _check_room(db, shape, place)
+    glog.info("held", f"Reading {len(db)} images, {len(db) * prod(shape) / GB:.2f} GB, to hold them")
     pixels = torch.empty((len(db), *shape), dtype=torch.uint8, device=place)
     labels = np.empty(len(db), np.int64)
     records = db.records()
@@ -124,6 +120,14 @@ def _read(db: Database, mode: int, place: Place) -> HeldImages:
             labels[done : done + len(chunk)] = found
             done += len(chunk)
     return HeldImages(db.path, pixels, labels)
+
+
+def _check_room(db: Database, shape: tuple[int, ...], place: Place) -> None:
+    needed, there = len(db) * prod(shape), _free(place)
+    if needed > there:
+        images = f"{len(db)} images of {' x '.join(map(str, shape))}"
+        free = f"{_name(place)} has {there / GB:.2f} GB free"
+        raise CaffeError(f"{db.path}: {images} take {needed / GB:.2f} GB to hold; {free}")
 
 
 def _name(place: Place) -> str:

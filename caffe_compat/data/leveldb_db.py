@@ -24,8 +24,8 @@ def _plyvel() -> Any:
         import plyvel
     except ImportError as error:
         raise CaffeError(
-            f"LevelDB needs the Python package plyvel ({error}): pip install plyvel, which from Python 3.13 on builds it, "
-            "with a C++ compiler and LevelDB's headers (Debian's libleveldb-dev)"
+            f"LevelDB needs the Python package plyvel ({error}): pip install plyvel, which from Python 3.13 on builds "
+            "it, with a C++ compiler and LevelDB's headers (Debian's libleveldb-dev)"
         ) from None
     return plyvel
 
