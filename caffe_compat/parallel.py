@@ -14,6 +14,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 PATIENCE = timedelta(minutes=10)  # that a process waits for the others
 LAST_WORDS = timedelta(seconds=5)  # that one who failed has for saying why
+LOOK_S = 1.0  # how often a process looks whether another one has failed
 BUCKET = 25 << 20  # bytes of gradients that are worth a message
 
 
@@ -125,6 +128,23 @@ class World:
             return False
         return first
 
+    def end_with_the_others(self, over: threading.Event) -> None:
+        """Until ``over``, see to it that this process ends when another one fails or torchrun is killed.
+
+        Most notice by themselves. One that waits for an answer on its GPU, or is long at work, is given a few seconds;
+        without torchrun all are asked to stop, as SIGTERM does.
+        """
+        while not over.wait(LOOK_S):
+            try:
+                failed = self._store.check(["failed"])
+            except RuntimeError:
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+            if failed:
+                if not over.wait(2 * LAST_WORDS.total_seconds()):
+                    os._exit(1)
+                return
+
     def _gather(self, value: Tensor) -> Tensor:
         whole = value.new_zeros(self.size, *value.shape)
         whole[self.rank] = value
@@ -187,6 +207,8 @@ def joined() -> Iterator[World]:
         store.set("seed", str(int.from_bytes(os.urandom(4), "little")))
     rng.set_random_seed(int(store.get("seed")))
     _world = World(rank, size, store)
+    over = threading.Event()
+    threading.Thread(target=_world.end_with_the_others, args=(over,), name="others", daemon=True).start()
     try:
         yield _world
         _world.meet()  # nobody leaves, and takes the store along, while others are at work
@@ -197,6 +219,7 @@ def joined() -> Iterator[World]:
     finally:
         _world = World()
         dist.destroy_process_group()
+        over.set()
 
 
 def device_index() -> int:

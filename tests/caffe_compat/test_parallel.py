@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -84,3 +85,27 @@ def test_masks_of_parts_are_parts_of_the_mask_on_a_gpu() -> None:
     whole = torch.rand(1, 8, 33, 5, device="cuda")[0]
     torch.cuda.manual_seed(1)
     assert torch.equal(torch.rand(2, 4, 33, 5, device="cuda").flatten(0, 1), whole)
+
+
+@pytest.mark.parametrize(("what", "status"), [("fails", 1), ("leaves", -signal.SIGTERM)])
+def test_who_does_not_notice_is_ended(what: str, status: int) -> None:
+    """One at work for long, while another process says that it has failed, or torchrun goes with its store."""
+    code = f"""
+import threading, time
+from datetime import timedelta
+from torch.distributed import TCPStore
+from caffe_compat import parallel
+
+parallel.LAST_WORDS, parallel.LOOK_S = timedelta(seconds=0.1), 0.05
+torchrun = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+store = TCPStore("127.0.0.1", torchrun.port, is_master=False)
+world = parallel.World(0, 2, store)
+threading.Thread(target=world.end_with_the_others, args=(threading.Event(),), daemon=True).start()
+time.sleep(0.2)
+if {what!r} == "fails":
+    assert parallel.World(1, 2, torchrun).failed("a reason")
+else:
+    del torchrun
+time.sleep(100)
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == status
