@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from typing import NoReturn
 
@@ -19,6 +20,7 @@ def run(command: click.Command, name: str) -> NoReturn:
 
     What Ctrl-C, SIGTERM or a hangup interrupts cleans up and exits with 128 and the signal's number.
     """
+    _open_streams()
     try:
         with interrupt.raised():
             sys.exit(command(prog_name=name, standalone_mode=False))  # None, or the code of a click.exceptions.Exit
@@ -39,6 +41,15 @@ def run(command: click.Command, name: str) -> NoReturn:
         if (failure := _failure_of_torch(error)) is None:
             raise
         _fail(name, failure)
+
+
+def _open_streams() -> None:
+    """Nothing in place of streams that are closed, or else the next files that are opened would take their numbers."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            number = os.open(os.devnull, os.O_RDWR)  # the lowest that is free
+            os.set_inheritable(number, True)
+            setattr(sys, name, os.fdopen(number, mode))
 
 
 def _failure_of_torch(error: RuntimeError) -> str | None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import click
 import pytest
 import torch
@@ -46,6 +50,24 @@ def test_failures_of_the_machine(error: Exception, line: str, capsys: pytest.Cap
 def test_other_errors_are_ours() -> None:
     with pytest.raises(RuntimeError, match="a bug"):
         program.run(failing(RuntimeError("a bug")), "yosinski")
+
+
+def test_closed_streams_are_no_files_numbers() -> None:
+    code = """
+import os, sys, click
+from caffe_compat import program
+@click.command()
+def command():
+    sys.stderr.isatty(), print("said to nobody")
+    file = open(os.devnull)
+    os._exit(file.fileno())
+program.run(command, "command")
+"""
+
+    def close() -> None:
+        os.closerange(0, 3)
+
+    assert subprocess.run([sys.executable, "-c", code], preexec_fn=close).returncode > 2
 
 
 def failing(error: Exception) -> click.Command:
