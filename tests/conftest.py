@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -14,6 +15,8 @@ from hypothesis import settings
 
 from caffe_compat import rng
 from yosinski.onnx_check_build import OnnxCheckUnavailable, find_or_build
+
+os.environ.pop("GLOG_minloglevel", None)  # how much this machine's user wants to hear is no matter of the tests
 
 # The same examples each time, however long one takes; `--hypothesis-profile default` goes on looking for others.
 settings.load_profile("ci")

@@ -126,7 +126,7 @@ def test_a_net_of_no_known_split(as_log, tmp_path: Path) -> None:
 def test_the_page_needs_nothing_from_elsewhere(as_log, tmp_path: Path) -> None:
     page = tmp_path / "audit.html"
     run(as_log("half1B"), as_log("half1A", top1=0.05), "--html", page)
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     assert "src=" not in text and "<link" not in text and "url(" not in text and "import" not in text
     assert text.count("<details") == 2 and 'class="verdict fail"' in text
 
