@@ -47,7 +47,7 @@ class Eltwise(Layer):
     def forward(self, *bottoms: Tensor) -> Tensor:
         operation = self.param.eltwise_param.operation
         if operation == SUM:
-            top = bottoms[0] * self.coeff[0]
+            top = bottoms[0] if self.coeff[0] == 1 else bottoms[0] * self.coeff[0]
             for x, coeff in zip(bottoms[1:], self.coeff[1:]):
                 top = torch.add(top, x, alpha=coeff)
             return top

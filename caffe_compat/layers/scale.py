@@ -48,7 +48,7 @@ class Scale(Layer):
     def forward(self, *bottoms: Tensor) -> Tensor:
         x, scale = bottoms if len(bottoms) > 1 else (bottoms[0], self.params[0])
         top = x * spread(scale, self.first, x)
-        return top + spread(self.params[-1], self.first, x) if self.param.scale_param.bias_term else top
+        return top.add_(spread(self.params[-1], self.first, x)) if self.param.scale_param.bias_term else top
 
     def onnx(self, graph: Graph, bottoms: list[str], tops: list[str]) -> None:
         axes = len(graph.dims(bottoms[0])) - self.first
