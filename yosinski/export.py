@@ -11,7 +11,8 @@ from caffe_compat.atomic import write_text
 from caffe_compat.errors import CaffeError
 from yosinski.deployment import Deployment, read_deployment
 from yosinski.model import find_model
-from yosinski.run_dir import RunDir, describe_file, snapshot_iteration
+from yosinski.provenance import describe_file
+from yosinski.run_dir import RunDir, snapshot_iteration
 
 if TYPE_CHECKING:
     from yosinski.precision import PrecisionReport

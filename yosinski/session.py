@@ -69,52 +69,21 @@ class Session:
         Raises:
             CaffeError: see ``Training.opened`` and ``Solver``.
         """
-        import torch
-
-        from caffe_compat import glog, parallel, precision, rng
-        from caffe_compat.compat import use
-        from caffe_compat.data import held, nvjpeg
-        from caffe_compat.solver import Solver
+        from caffe_compat import glog, parallel
+        from caffe_compat.data import nvjpeg
         from yosinski import progress
-        from yosinski.device import say_device
-        from yosinski.run_dir import describe_file
+        from yosinski.provenance import describe_file
 
         training, world = self.training, parallel.world()
-        keep = self.keep if world.leads else None
-        decoder = self.device if training.decode == "nvjpeg" else None
-        if decoder is not None:
-            nvjpeg.check(decoder)
+        if training.decode == "nvjpeg":
+            nvjpeg.check(self.device)
         world.meet()  # all have read what they need of the run directory, before one takes it over
         opened = training.opened(str(self.device)) if world.leads else nullcontext(training.run)
         with opened as run, ExitStack() as stack:
             if self.log_before is not None:
                 stack.callback(glog.detach, glog.attach(sys.stderr, before=self.log_before))
             scores = stack.enter_context(progress.listening())
-            say_device(self.device, 197, 204)
-            if world.size > 1:
-                glog.info("parallel", f"Each batch is split over {world.size} processes")
-            stack.enter_context(use(training.compat))
-            stack.enter_context(precision.use(training.precision))
-            places = {None: None, "host": torch.device("cpu"), "device": self.device}
-            stack.enter_context(held.use(places[training.wish.hold]))
-            stack.enter_context(nvjpeg.use(decoder))
-            rng.set_data_seed(training.data_seed)
-            solver = Solver(
-                training.param,
-                training.build_net,
-                self.device,
-                training.solver_path,
-                exact=True,
-                graphs=training.wish.graphs,
-            )
-            stack.callback(solver.close)
-            if keep:
-                stack.callback(run.prune, keep)
-                solver.add_callback(lambda: prune(training, solver.iter, keep), lambda: None)
-            if training.state:
-                glog.info("caffe.cpp:235", f"Resuming from {training.state}")
-                solver.restore(training.state, exact=training.exact)
-            self.solver = solver
+            self.solver = solver = self._ready(stack)
             yield
             glog.info("caffe.cpp:239", "Starting Optimization")
             if self.bar is not None:
@@ -132,6 +101,43 @@ class Session:
                     weights=describe_file(weights) if weights else None,
                 )
         return Outcome(solver.iter, finished, scores.top1 if scores.tested_at > 0 else None, scores.tested_at)
+
+    def _ready(self, stack: ExitStack) -> Solver:
+        """The solver where it is to begin; all that it is to be trained with lasts as long as ``stack``."""
+        import torch
+
+        from caffe_compat import glog, parallel, precision, rng
+        from caffe_compat.compat import use
+        from caffe_compat.data import held, nvjpeg
+        from caffe_compat.solver import Solver
+        from yosinski.device import say_device
+
+        training, world = self.training, parallel.world()
+        say_device(self.device, 197, 204)
+        if world.size > 1:
+            glog.info("parallel", f"Each batch is split over {world.size} processes")
+        stack.enter_context(use(training.compat))
+        stack.enter_context(precision.use(training.precision))
+        places = {None: None, "host": torch.device("cpu"), "device": self.device}
+        stack.enter_context(held.use(places[training.wish.hold]))
+        stack.enter_context(nvjpeg.use(self.device if training.decode == "nvjpeg" else None))
+        rng.set_data_seed(training.data_seed)
+        solver = Solver(
+            training.param,
+            training.build_net,
+            self.device,
+            training.solver_path,
+            exact=True,
+            graphs=training.wish.graphs,
+        )
+        stack.callback(solver.close)
+        if (keep := self.keep) and world.leads:
+            stack.callback(training.run.prune, keep)
+            solver.add_callback(lambda: prune(training, solver.iter, keep), lambda: None)
+        if training.state:
+            glog.info("caffe.cpp:235", f"Resuming from {training.state}")
+            solver.restore(training.state, exact=training.exact)
+        return solver
 
 
 def train(training: Training, device: Any, *, quiet: bool = False, keep: int | None = None) -> Outcome:

@@ -17,8 +17,9 @@ from yosinski import unchanged
 from yosinski.definition import inputs, is_solver, read_definition, set_data_root, set_split, solver_for
 from yosinski.needs import check_inputs, find_base_weights
 from yosinski.net_names import is_name, parse_name
+from yosinski.provenance import describe_database, describe_file
 from yosinski.resources import find_prototxt
-from yosinski.run_dir import RunDir, describe_database, describe_file
+from yosinski.run_dir import RunDir
 
 if TYPE_CHECKING:
     from caffe_compat.trunk import Trunk
@@ -74,24 +75,13 @@ class Training:
     def __init__(self, wish: Wish) -> None:
         from caffe_compat.solver.nets import train_net
 
+        self.wish = wish
+        self.trunk: Trunk | None = None
         path = find_prototxt(wish.prototxt)
-        out = wish.out or run_path(path, wish.split)
+        self.run = RunDir(wish.out or run_path(path, wish.split))
         if path.is_dir() and RunDir(path).solver.is_file():
             path = RunDir(path).solver
-        definition = read_definition(path)
-        if is_solver(definition):
-            self.param, self.solver_path = definition, path
-            for field in NET_FIELDS:
-                _look_beside(self.param, field, path.parent)
-        else:
-            self.solver_path = wish.solver or solver_for(path)
-            self.param = read_definition(self.solver_path)
-            if not is_solver(self.param):
-                raise CaffeError(f"{self.solver_path}: a net definition; expected a solver")
-            for field in ("net_param", "train_net", "train_net_param", "test_net", "test_net_param"):
-                self.param.ClearField(field)
-            self.param.net = str(path)
-        self.run = RunDir(out)
+        given_net = self._read_solver(path)
         self.data_root, self.split = wish.data_root, wish.split
         self.param.snapshot_prefix = str(self.run.path / self.run.name)
         if wish.max_iter is not None:
@@ -108,19 +98,36 @@ class Training:
         if self.state is not None and not self.state.is_file():
             raise CaffeError(f"--snapshot {self.state}: no such file")
         weights = wish.weights
-        if not weights and self.state is None and not self.param.weights and not is_solver(definition):
+        if given_net and not weights and self.state is None and not self.param.weights:
             weights = find_base_weights(path, self.run.path.parent, self.split)
         self.param.weights.extend(str(file) for file in weights)
         if resumes:
             unchanged.check(self.run, self.param, self.nets, self.inputs())
-        self.wish = wish
-        self.trunk: Trunk | None = None
-        # What a run was begun with it goes on with.
-        begun = self.run.meta
-        self.compat = compat.parse(wish.compat or begun.get("compat", "1.0"))
-        goes_on = self.state is not None
-        self.precision: str = wish.precision or (begun.get("precision") if goes_on else None) or "fp32"
-        self.decode: str = wish.decode or (begun.get("decode") if goes_on else None) or "opencv"
+        self._go_on_as_begun()
+
+    def _read_solver(self, path: Path) -> bool:
+        """Read the solver, or the net's solver where ``path`` is a net definition; whether it is one."""
+        definition = read_definition(path)
+        if is_solver(definition):
+            self.param, self.solver_path = definition, path
+            for field in NET_FIELDS:
+                _look_beside(self.param, field, path.parent)
+            return False
+        self.solver_path = self.wish.solver or solver_for(path)
+        self.param = read_definition(self.solver_path)
+        if not is_solver(self.param):
+            raise CaffeError(f"{self.solver_path}: a net definition; expected a solver")
+        for field in ("net_param", "train_net", "train_net_param", "test_net", "test_net_param"):
+            self.param.ClearField(field)
+        self.param.net = str(path)
+        return True
+
+    def _go_on_as_begun(self) -> None:
+        """What changes the numbers stays, in a run that goes on, what it was begun with, unless the user says so."""
+        wish, begun = self.wish, self.run.meta if self.state is not None else {}
+        self.compat = compat.parse(wish.compat or begun.get("compat") or "1.0")
+        self.precision: str = wish.precision or begun.get("precision") or "fp32"
+        self.decode: str = wish.decode or begun.get("decode") or "opencv"
         if self.decode == "nvjpeg" and wish.hold:
             raise CaffeError(f"--hold {wish.hold}: what is held OpenCV decodes; this run has it from nvJPEG")
         self.data_seed = wish.data_seed if self.state is None else begun.get("data_seed")

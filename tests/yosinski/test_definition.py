@@ -147,3 +147,21 @@ def test_a_solver_without_a_net(solver: str, message: str, tmp_path: Path, monke
     path.write_text(solver)
     with pytest.raises(CaffeError, match=message):
         Training(Wish(path))
+
+
+def test_a_run_begun_anew_is_not_as_the_old_one_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("net.prototxt").write_text(
+        'layer { name: "x" type: "DummyData" top: "x" dummy_data_param { shape { dim: 1 } } }\n'
+        'layer { name: "fc" type: "InnerProduct" bottom: "x" top: "fc" inner_product_param { num_output: 1 } }\n'
+    )
+    Path("solver.prototxt").write_text('net: "net.prototxt"\nbase_lr: 0.1\nlr_policy: "fixed"\nmax_iter: 1\n')
+    run = RunDir(Path("run"))
+    run.path.mkdir()
+    run.begin(compat="2014", precision="bf16", decode="nvjpeg", data_seed=3)
+    for name in ("run_iter_1.solverstate", "run_iter_1.caffemodel"):
+        (run.path / name).touch()
+    anew = Training(Wish(Path("solver.prototxt"), out=run.path, force=True))
+    assert (str(anew.compat), anew.precision, anew.decode, anew.data_seed) == ("1.0", "fp32", "opencv", None)
+    on = Training(Wish(Path("solver.prototxt"), out=run.path, snapshot=run.path / "run_iter_1.solverstate"))
+    assert (str(on.compat).split(",")[0], on.precision, on.decode, on.data_seed) == ("2014", "bf16", "nvjpeg", 3)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
 from caffe_compat.errors import CaffeError
-from yosinski.run_dir import RunDir, describe_file, snapshot_iteration
+from yosinski import run_dir
+from yosinski.lock import try_lock
+from yosinski.provenance import describe_file
+from yosinski.run_dir import RunDir, snapshot_iteration
 
 
 @pytest.fixture
@@ -71,6 +75,23 @@ def test_two_processes_cannot_train_in_one_directory(run: RunDir) -> None:
     run.open(resume=False, force=False)
     with pytest.raises(CaffeError, match="another process is training here"):
         RunDir(run.path).open(resume=False, force=False)
+
+
+def test_a_run_that_ends_while_another_waits_for_it_is_kept(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    run.open(resume=False, force=False)
+    run.begin(device="cpu")
+
+    def at_the_last_moment(log: TextIO) -> bool:
+        snapshot(run, 60, "caffemodel", "solverstate")
+        run.end("finished", 60)
+        run.close()
+        return try_lock(log)
+
+    with monkeypatch.context() as patch, pytest.raises(CaffeError, match="this run has finished"):
+        patch.setattr(run_dir, "try_lock", at_the_last_moment)
+        RunDir(run.path).open(resume=False, force=False)
+    assert run.newest_weights() is not None
+    assert not run.busy
 
 
 def test_what_a_killed_process_has_not_finished_is_removed(run: RunDir) -> None:

@@ -10,7 +10,7 @@ from yosinski.audit.finding import Finding
 from yosinski.audit.recipe import SHOWN
 from yosinski.audit.run import Run
 from yosinski.original import OriginalNet
-from yosinski.run_dir import describe_file
+from yosinski.provenance import describe_file
 
 
 def check_rate(run: Run, original: OriginalNet | None, other: Run | None) -> Finding:

@@ -15,7 +15,7 @@ from yosinski.audit.run import Run
 from yosinski.audit.runs import Audited
 from yosinski.logs import find_logs
 from yosinski.original import nets
-from yosinski.run_dir import describe_file
+from yosinski.provenance import describe_file
 
 CHECKS = ("top1", "loss", "rate", "recipe", "inputs", "weights", "stream")
 

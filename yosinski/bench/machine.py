@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from caffe_compat.cores import cores
-from yosinski.run_dir import git_commit, now, versions
+from yosinski.provenance import git_commit, now, versions
 
 
 def facts(device: Any) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from caffe_compat.atomic import write_text
 from caffe_compat.errors import CaffeError
 from caffe_compat.program import INTERRUPTED
 from yosinski.net_names import parse_name
-from yosinski.run_dir import RunDir, describe_file
+from yosinski.provenance import describe_file
+from yosinski.run_dir import RunDir
 from yosinski.study import tasks
 from yosinski.study.folder import Folder
 from yosinski.study.follow import driver_gone, follow_driver, interrupt_me
