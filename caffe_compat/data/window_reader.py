@@ -117,9 +117,11 @@ class WindowReader(BatchReader):
             raise CaffeError(f"{self.windows.path}:{line}: cannot decode {name!r}; expected a picture")
         _, height, width = image.shape
         at = self._region(window, height, width, mirror)
-        if not (0 <= at.x1 <= at.x2 < width and 0 <= at.y1 <= at.y2 < height and at.width > 0 and at.height > 0):
+        inside = 0 <= at.x1 <= at.x2 < width and 0 <= at.y1 <= at.y2 < height
+        if not inside or at.width < 1 or at.height < 1:
+            wrong = "has no pixel left with its context" if inside else "does not lie"
             raise CaffeError(
-                f"{self.windows.path}:{window[LINE]}: window {window[X1:].tolist()} (x1, y1, x2, y2) does not lie in "
+                f"{self.windows.path}:{window[LINE]}: window {window[X1:].tolist()} (x1, y1, x2, y2) {wrong} in "
                 f"{name!r} of {width} x {height} pixels"
             )
         part = resize(image[:, at.y1 : at.y2 + 1, at.x1 : at.x2 + 1], at.height, at.width)

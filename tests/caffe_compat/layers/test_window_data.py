@@ -319,3 +319,59 @@ def test_errors_later(images: list[np.ndarray], box: str, fields: dict, words: s
         one(box, **fields)
     assert str(caught.value).startswith(f"layer 'data': {words}")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_any_window_against_caffes_loop(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows anywhere in images of any size, with context, as squares, mirrored: load_batch, spelt out."""
+    monkeypatch.chdir(tmp_path)
+    draw = np.random.default_rng(seed)
+    height, width, crop = draw.integers((5, 5, 4), (40, 40, 18)).tolist()
+    picture = draw.integers(0, 256, (height, width, 3), np.uint8)
+    cv2.imwrite("0.png", picture)
+    corners = np.sort(draw.integers(0, (width, height), (12, 2, 2)), axis=1).reshape(12, 4)
+    lines = [f"{i + 1} 1 {' '.join(map(str, box))}" for i, box in enumerate(corners)]
+    Path("windows.txt").write_text("\n".join([f"# 0 0.png 3 {height} {width} 12", *lines]))
+    pad, square, mirror = int(draw.integers(0, (crop + 1) // 2)), bool(seed & 1), bool(seed & 2)
+    fields = {"batch_size": 1, "fg_fraction": 1, "context_pad": pad, "crop_mode": '"square"' if square else '"warp"'}
+    rng.set_random_seed(seed)
+    layer = make(f"crop_size: {crop} mirror: {str(mirror).lower()} mean_value: 3", scale=0.5, **fields)
+    generator = rng.Rng(int(rng.Rng(seed).u32(2)[1]))
+    for _ in range(10):
+        box = corners[generator.next_u32() % 12]
+        want = _by_caffe(picture, box, crop, pad, square, mirror and generator.next_u32() % 2 == 1)
+        if want is None:
+            with pytest.raises(CaffeError, match="has no pixel left with its context in '0"):
+                layer.forward()
+            break
+        np.testing.assert_array_equal(layer.forward()[0][0].numpy(), want)
+    layer.close()
+
+
+def _by_caffe(
+    picture: np.ndarray, box: np.ndarray, crop: int, pad: int, square: bool, mirrored: bool
+) -> np.ndarray | None:
+    """What a window gives, less a mean of 3 and halved; None where cv::resize would fail for a size of 0."""
+    f32 = np.float32
+    place, sizes, parts = [0, 0], [crop, crop], []
+    half = [f32(box[axis + 2] - box[axis] + 1) / f32(2) for axis in range(2)]
+    for axis, size in enumerate((picture.shape[1], picture.shape[0])):
+        first, last = int(box[axis]), int(box[axis + 2])
+        if pad or square:
+            enlarge = f32(crop) / f32(crop - 2 * pad)
+            centre, reach = f32(first) + half[axis], (max(half) if square else half[axis]) * enlarge
+            first, last = (int(np.copysign(np.floor(abs(x) + 0.5), x)) for x in (centre - reach, centre + reach))
+            scale = f32(crop) / f32(last - first + 1)
+            before, after = max(0, -first), max(0, last - size + 1)
+            first, last = first + before, last - after
+            place[axis] = int(f32(after if mirrored and axis == 0 else before) * scale + f32(0.5))
+            sizes[axis] = min(int(f32(last - first + 1) * scale + f32(0.5)), crop - place[axis])
+        parts.append(slice(first, last + 1))
+    if min(sizes) < 1:
+        return None
+    part = cv2.resize(picture[parts[1], parts[0]], tuple(sizes))
+    part = cv2.flip(part, 1) if mirrored else part
+    out = np.zeros((3, crop, crop), f32)
+    rows, columns = (slice(begin, begin + size) for begin, size in zip(place[::-1], sizes[::-1]))
+    out[:, rows, columns] = (part.transpose(2, 0, 1).astype(f32) - 3) * f32(0.5)
+    return out
