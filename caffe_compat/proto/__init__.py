@@ -34,10 +34,14 @@ def read_net(path: str | Path) -> Any:
 def read_solver(path: str | Path) -> Any:
     """The SolverParameter in the prototxt ``path``, upgraded, its snapshot_prefix filled in as Caffe does.
 
-    Raises CaffeError if it cannot be read or is wrong.
+    So are nets that are written into it, which Caffe 1.0 takes for nets without layers if they are old. Raises
+    CaffeError if it cannot be read or is wrong.
     """
     solver = text.read(path, caffe_pb2.SolverParameter)
     upgrade_solver(solver, os.fspath(path))
+    inside = [getattr(solver, field) for field in ("net_param", "train_net_param") if solver.HasField(field)]
+    for net in [*inside, *solver.test_net_param]:
+        upgrade_net(net, os.fspath(path))
     fill_snapshot_prefix(solver, path)
     return solver
 

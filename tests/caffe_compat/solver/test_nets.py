@@ -128,6 +128,22 @@ def test_a_mistake_in_a_net_is_placed(folder: Path) -> None:
         Solver("s.prototxt")
 
 
+def test_old_nets_inside_a_solver_are_upgraded(folder: Path) -> None:
+    """As in the one file that LeNet's whole training was written in; Caffe 1.0 trains such a net without its layers."""
+    layers = (
+        'layers { name: "x" type: DUMMY_DATA top: "x" dummy_data_param { shape { dim: 2 dim: 3 } } } '
+        'layers { name: "ip" type: INNER_PRODUCT bottom: "x" top: "y" inner_product_param { num_output: 4 } }'
+    )
+    (folder / "solver.prototxt").write_text(
+        f"{BASE} solver_mode: CPU net_param {{ {layers} }} test_iter: 1 test_interval: 9 test_net_param {{ {layers} }}"
+    )
+    solver = Solver(folder / "solver.prototxt")
+    assert [layer.type for net in (solver.net, *solver.test_nets) for layer in net.layers] == [
+        "DummyData",
+        "InnerProduct",
+    ] * 2
+
+
 def test_a_missing_net(folder: Path) -> None:
     Path("s.prototxt").write_text(BASE + 'net: "none.prototxt"')
     with pytest.raises(CaffeError, match=r"^none\.prototxt: [^\n]+$"):
