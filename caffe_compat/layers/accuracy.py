@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from caffe_compat import parallel
-from caffe_compat.layers.base import NEEDS_LABELS, Layer, Shape
+from caffe_compat.layers.base import NEEDS_LABELS, Shape, Undifferentiable
 from caffe_compat.layers.labels import check_one_for_each, class_indices
 from caffe_compat.layers.multinomial_logistic_loss import LOG_THRESHOLD
 from caffe_compat.layers.registry import register
 
 
 @register
-class Accuracy(Layer):
+class Accuracy(Undifferentiable):
     """top[0] = share of positions at which fewer than ``top_k`` other classes score as high as the true one or higher.
 
     A tie therefore counts as wrong (accuracy_layer.cpp). Positions whose label is ``ignore_label`` are left out; if
@@ -27,7 +27,6 @@ class Accuracy(Layer):
     type = "Accuracy"
     num_bottoms = (2, 2)
     num_tops = (1, 2)
-    no_gradient = (0, 1)
     no_onnx = NEEDS_LABELS
 
     def setup(self, shapes: list[Shape]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from caffe_compat.layers.base import Layer, Shape
+from caffe_compat.layers.base import Shape, Undifferentiable
 from caffe_compat.layers.registry import register
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @register
-class ArgMax(Layer):
+class ArgMax(Undifferentiable):
     """The ``top_k`` largest, in falling order; of equal values the one with the higher index comes first.
 
     With ``axis``: along it, its size becoming top_k; the values themselves with ``out_max_val``. Without: over all of

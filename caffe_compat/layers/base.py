@@ -148,6 +148,19 @@ class NeuronLayer(Layer):
         return shapes
 
 
+class Undifferentiable(Layer):
+    """A layer whose tops change in steps, such as a count. Caffe aborts in its backward, even under force_backward.
+
+    Here force_backward leaves its bottoms alone, and only a loss above it is refused.
+    """
+
+    type: ClassVar[Any]
+    no_gradient: tuple[int, ...] = (0, 1)
+
+    def backward(self, diffs: Sequence[Tensor], need: Need) -> Gradients:
+        self.fail(f"{self.type} has no gradient; expected no loss above it that asks for one, and no loss_weight")
+
+
 class LossLayer(Layer):
     """A layer whose top 0, a scalar, is to be minimised; bottom 1 is what bottom 0 should have been."""
 

@@ -28,11 +28,11 @@ class Concat(Layer):
         param = self.param.concat_param
         if param.HasField("axis") and param.HasField("concat_dim"):
             self.fail("either axis or concat_dim should be specified, not both")
-        name = "concat_dim" if param.HasField("concat_dim") else "axis"
-        self.along = self.axis(getattr(param, name), shapes[0], name)
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
-        first = shapes[0]
+        first, param = shapes[0], self.param.concat_param
+        name = "concat_dim" if param.HasField("concat_dim") else "axis"
+        self.along = self.axis(getattr(param, name), first, name)
         for i, shape in enumerate(shapes):
             if len(shape) != len(first) or any(
                 a != b for axis, (a, b) in enumerate(zip(shape, first)) if axis != self.along

@@ -29,6 +29,8 @@ class Filter(Layer):
         self.no_gradient = (len(shapes) - 1,)  # the selector, wherever it stands
         if len(self.param.top) != len(shapes) - 1:
             self.fail(f"{len(self.param.top)} tops for {len(shapes) - 1} bottoms and a selector; expected as many tops")
+        for name in set(self.param.top).intersection(self.param.bottom):
+            self.fail(f"in-place top {name!r}; expected another blob, since its size is not the bottom's")
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         """How many images remain is known in forward only; until then all of them."""

@@ -51,7 +51,7 @@ class Im2col(Layer):
         top_shape = self.reshape([tuple(x.shape)])[0]
         x = F.pad(x, window.beyond(tuple(x.shape[self.channel_axis + 1 :])))  # zeros where Caffe's windows find them
         if axes == 2 and all(window.dilation):  # torch has it for images, several times as fast
-            images = x.reshape(-1, *x.shape[self.channel_axis :])
+            images = x.reshape(math.prod(x.shape[: self.channel_axis]), *x.shape[self.channel_axis :])
             return F.unfold(images, window.kernel, window.dilation, window.pad, window.stride).view(top_shape)
         x = F.pad(x, [p for pad in reversed(window.pad) for p in (pad, pad)])
         # One spatial axis after the other becomes two, kernel and output; the kernels then move next to the channels.

@@ -34,7 +34,6 @@ class InfogainLoss(LossLayer):
     def setup(self, shapes: list[Shape]) -> None:
         net_log.creating(self.name)  # Caffe's contains a Softmax
         param, loss = self.param.infogain_loss_param, self.param.loss_param
-        self.along = self.axis(param.axis, shapes[0])
         if loss.HasField("normalize"):
             self.fail('loss_param.normalize: InfogainLoss knows "normalization" only')
         self.ignore: int | None = loss.ignore_label if loss.HasField("ignore_label") else None
@@ -58,6 +57,7 @@ class InfogainLoss(LossLayer):
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         check_same_images(self, shapes)
         scores, labels = shapes[:2]
+        self.along = self.axis(self.param.infogain_loss_param.axis, scores)
         check_one_for_each(self, scores, labels, self.along)
         size = math.prod(shapes[2]) if len(shapes) > 2 else self.matrix.numel() if self.matrix is not None else 0
         if size != scores[self.along] ** 2:

@@ -21,13 +21,11 @@ class Reduction(Layer):
 
     type = "Reduction"
 
-    def setup(self, shapes: list[Shape]) -> None:
+    def reshape(self, shapes: list[Shape]) -> list[Shape]:
         param = self.param.reduction_param
         self.first = self.axis(param.axis, shapes[0]) if shapes[0] else 0
         if param.operation != caffe_pb2.ReductionParameter.MEAN:
             self.along = self.first  # a sum over parts of the images is not that over all
-
-    def reshape(self, shapes: list[Shape]) -> list[Shape]:
         return [shapes[0][: self.first]]
 
     def forward(self, *bottoms: Tensor) -> Tensor:

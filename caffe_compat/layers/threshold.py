@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from caffe_compat.layers.base import NeuronLayer
+from caffe_compat.layers.base import NeuronLayer, Undifferentiable
 from caffe_compat.layers.registry import register
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @register
-class Threshold(NeuronLayer):
+class Threshold(Undifferentiable, NeuronLayer):
     """top = 1 where bottom > threshold, else 0. It has no gradient."""
 
     type = "Threshold"

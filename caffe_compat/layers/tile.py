@@ -22,10 +22,10 @@ class Tile(Layer):
     def setup(self, shapes: list[Shape]) -> None:
         if self.param.tile_param.tiles < 1:
             self.fail(f"tiles: {self.param.tile_param.tiles}, expected a positive number")
-        self.along = self.axis(self.param.tile_param.axis, shapes[0])
 
     def reshape(self, shapes: list[Shape]) -> list[Shape]:
         shape = list(shapes[0])
+        self.along = self.axis(self.param.tile_param.axis, shapes[0])
         shape[self.along] *= self.param.tile_param.tiles
         return [tuple(shape)]
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from caffe_compat.errors import CaffeError
-from caffe_compat.proto import caffe_pb2
+from caffe_compat.net import Net
+from caffe_compat.proto import caffe_pb2, text
 
 from .by_hand import one_layer
 
@@ -71,3 +72,32 @@ def test_refused_matrix(tmp_path: Path) -> None:
 def test_refused_in_place(kind: str) -> None:
     with pytest.raises(CaffeError, match=f"layer 'L': {kind} Layer does not allow in-place computation"):
         one_layer(f'type: "{kind}" bottom: "x" top: "x"', x=[[1, 2]])
+
+
+def test_a_filter_does_not_work_in_place() -> None:
+    with pytest.raises(CaffeError, match="layer 'L': in-place top 'x'; expected another blob"):
+        one_layer('type: "Filter" bottom: "x" bottom: "s" top: "x"', x=[[1, 2], [3, 4]], s=[0, 1])
+
+
+STEPS = {
+    "Accuracy": 'type: "Accuracy" bottom: "h" bottom: "label" top: "y"',
+    "ArgMax": 'type: "ArgMax" bottom: "h" top: "y"',
+    "Threshold": 'type: "Threshold" bottom: "h" top: "y"',
+}
+
+
+@pytest.mark.parametrize("kind", STEPS)
+def test_no_gradient_through_steps(kind: str) -> None:
+    """Caffe's backward aborts; here force_backward alone does not ask for it."""
+    definition = """
+        force_backward: true
+        layer { name: "i" type: "Input" top: "x" top: "label" input_param { shape { dim: 2 dim: 3 } shape { dim: 2 } } }
+        layer { name: "h" type: "InnerProduct" bottom: "x" top: "h" inner_product_param { num_output: 3 } }
+        layer { name: "L" %s %s }
+    """
+    net = Net(text.parse(definition % (STEPS[kind], ""), caffe_pb2.NetParameter))
+    net.forward_backward()
+    net = Net(text.parse(definition % (STEPS[kind], "loss_weight: 1"), caffe_pb2.NetParameter))
+    net.forward_layers()
+    with pytest.raises(CaffeError, match=f"layer 'L': {kind} has no gradient"):
+        net.backward_layers()
