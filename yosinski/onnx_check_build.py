@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from caffe_compat.errors import CaffeError
 from yosinski.resources import onnx_check_dir
@@ -220,15 +222,21 @@ def _fetched(cache: Path, name: str, suites: Sequence[str], packages: Sequence[s
 
 
 def _run(command: list[str], seconds: float, what: str) -> None:
-    """Runs a step of the build; `OnnxCheckUnavailable` with its most telling line if it fails."""
-    try:
-        step = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=seconds
-        )
-    except subprocess.TimeoutExpired:
-        raise OnnxCheckUnavailable(f"the C++ checker needs {what}, which took over {seconds:.0f} s") from None
+    """Runs a step of the build; `OnnxCheckUnavailable` with its most telling line if it fails.
+
+    What the step has started ends with it, however it ends.
+    """
+    pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True, errors="replace", start_new_session=True) as step:
+        try:
+            out, err = step.communicate(timeout=seconds)
+        except BaseException as error:
+            os.killpg(step.pid, signal.SIGKILL)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            raise OnnxCheckUnavailable(f"the C++ checker needs {what}, which took over {seconds:.0f} s") from None
     if step.returncode != 0:
-        raise OnnxCheckUnavailable(f"the C++ checker needs {what}, which failed: {_telling(step.stderr, step.stdout)}")
+        raise OnnxCheckUnavailable(f"the C++ checker needs {what}, which failed: {_telling(err, out)}")
 
 
 def _telling(*outputs: str) -> str:

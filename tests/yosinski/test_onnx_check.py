@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import lmdb
@@ -136,3 +137,17 @@ def test_importing_it_is_light() -> None:
     code = "import sys, yosinski.onnx_check; print({'torch', 'onnx', 'onnxruntime', 'lmdb'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_step_of_the_build_takes_along_what_it_has_started(tmp_path: Path) -> None:
+    into = tmp_path / "pid"
+    step = ["sh", "-c", f"sleep 100 & echo $! > {into}.new; mv {into}.new {into}; wait"]
+    with pytest.raises(OnnxCheckUnavailable, match="needs a step, which took over 1 s"):
+        onnx_check_build._run(step, 1.0, "a step")
+    if not into.exists():
+        return  # a busy machine: it has not started anything
+    state = Path("/proc", into.read_text().strip(), "stat")
+    end = time.monotonic() + 60
+    while state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z":
+        assert time.monotonic() < end
+        time.sleep(0.01)
