@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from caffe_compat.layers.base import Layer, Need
+from caffe_compat.layers.base import Layer, Need, Undifferentiable
 
 
 class _LayerFunction(torch.autograd.Function):
@@ -30,7 +30,7 @@ class _LayerFunction(torch.autograd.Function):
 
 def apply(layer: Layer, bottoms: list[Tensor]) -> tuple[Tensor, ...]:
     """The layer's tops, joined to the autograd graph of its bottoms and parameters."""
-    if layer.has_backward():
+    if layer.has_backward() and not isinstance(layer, Undifferentiable):
         tops = _LayerFunction.apply(layer, len(bottoms), *bottoms, *layer.params)
     else:
         tops = layer(*bottoms)

@@ -97,6 +97,7 @@ def test_no_gradient_through_steps(kind: str) -> None:
     """
     net = Net(text.parse(definition % (STEPS[kind], ""), caffe_pb2.NetParameter))
     net.forward_backward()
+    assert not net()["y"].requires_grad
     net = Net(text.parse(definition % (STEPS[kind], "loss_weight: 1"), caffe_pb2.NetParameter))
     net.forward_layers()
     with pytest.raises(CaffeError, match=f"layer 'L': {kind} has no gradient"):
