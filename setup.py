@@ -42,9 +42,9 @@ setup(
     install_requires=[
         "click>=8.1",
         "h5py>=3.8",
-        "lmdb>=1.4",
+        "lmdb>=1.4.1",
         "numpy>=1.26",
-        "onnx>=1.17",
+        "onnx>=1.22",  # earlier, its reference evaluator has no scans with weights
         "onnxruntime-gpu>=1.20",
         "opencv-python-headless>=4.8,<5",  # 5 has no Caffe importer to be checked against
         'plyvel>=1.5; python_version < "3.13"',  # has no wheel for later ones
@@ -71,7 +71,7 @@ setup(
             *STUDY,
         ],
         "study": STUDY,
-        "verify": ["openvino>=2024.0"],
+        "verify": ["openvino>=2024.6"],
     },
     entry_points={"console_scripts": ["yosinski=yosinski.cli:main", "caffe-compat=caffe_compat.cli:main"]},
     zip_safe=False,
