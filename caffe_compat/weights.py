@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,25 +20,32 @@ if TYPE_CHECKING:
     from caffe_compat.layers.base import Layer
     from caffe_compat.net import Net
 
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
 
 def is_hdf5(path: str | os.PathLike[str]) -> bool:
-    """Caffe goes by the name."""
+    """Caffe goes by the name, except for weights that it reads."""
     return os.fspath(path).endswith(".h5")
 
 
-def _choose(path: str | os.PathLike[str], hdf5: bool | None) -> bool:
-    return is_hdf5(path) if hdf5 is None else hdf5
+def _holds_hdf5(path: str | os.PathLike[str]) -> bool:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(len(HDF5_SIGNATURE)) == HDF5_SIGNATURE
+    except OSError:
+        return False  # whoever reads it says why
 
 
 def copy_from(net: Net, source: str | os.PathLike[str] | Any, hdf5: bool | None = None) -> None:
     """Copy parameters by layer name; layers that only one side has are left as they are.
 
     Of several layers of one name in the net, the first counts. Diffs in a binary file are copied, too, as Caffe does.
-    ``source``: a file, or a NetParameter. ``hdf5``: the format of a file, if its name does not tell. Raises CaffeError
-    if a layer of the same name has parameters of another number or shape, before anything is copied.
+    ``source``: a file, or a NetParameter. ``hdf5``: the format of a file; None: what its content says. Raises
+    CaffeError if a layer of the same name has parameters of another number or shape, before anything is copied.
     """
     if isinstance(source, (str, os.PathLike)):
-        found = _read_hdf5(net, source) if _choose(source, hdf5) else _read_binary(source)
+        hdf5 = _holds_hdf5(source) if hdf5 is None else hdf5
+        found = _read_hdf5(net, source) if hdf5 else _read_binary(source)
         name = os.fspath(source)
     else:
         found, name = _blobs_by_layer(_as_raw(source)), "the NetParameter"
@@ -63,9 +71,9 @@ def copy_from(net: Net, source: str | os.PathLike[str] | Any, hdf5: bool | None 
 
 
 def save(net: Net, path: str | os.PathLike[str], diff: bool = False, hdf5: bool | None = None) -> None:
-    """Write ``path`` whole or not at all. ``diff``: the gradients as well; ``hdf5``: as in ``copy_from``."""
+    """Write ``path`` whole or not at all. ``diff``: the gradients as well; ``hdf5``: the format; None: by the name."""
     settle()
-    if _choose(path, hdf5):
+    if is_hdf5(path) if hdf5 is None else hdf5:
         _write_hdf5(net, path, diff)
     else:
         binary.write(os.fspath(path), to_proto(net, diff))

@@ -149,6 +149,16 @@ def test_a_damaged_file_is_one_line_that_names_it(tmp_path: Path, content: bytes
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("suffix", "name"), [(".caffemodel.h5", "net.caffemodel"), (".caffemodel", "net.h5")])
+def test_weights_are_read_by_content(tmp_path: Path, suffix: str, name: str) -> None:
+    """Net::CopyTrainedLayersFrom asks H5Fis_hdf5."""
+    net, other = build(seed=1), build(seed=2)
+    weights.save(net, tmp_path / f"net{suffix}")
+    (tmp_path / f"net{suffix}").rename(tmp_path / name)
+    other.copy_from(tmp_path / name)
+    assert_equal(net, other)
+
+
 def test_a_truncated_model_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "net.caffemodel"
     weights.save(build(), path)
