@@ -40,7 +40,7 @@ setup(
     },
     include_package_data=False,
     install_requires=[
-        "click>=8.1",
+        "click>=8.2",
         "h5py>=3.8",
         "lmdb>=1.4.1",
         "numpy>=1.26",
