@@ -137,7 +137,7 @@ def _input_shape(prototxt: Path, data: Any, transform: Any) -> tuple[int, ...]:
     if data.type != "Data" or not Path(data.data_param.source).exists():
         raise CaffeError(
             f"{prototxt}: layer {data.name!r} has neither a mean file nor a database to tell the input's shape by; "
-            "--mean names a mean file"
+            "--mean names a mean file, and a definition with an Input layer in its place needs neither"
         )
     reader = Reader(open_db(data.data_param.source), Transformer(transform, caffe_pb2.TEST), 1)
     try:

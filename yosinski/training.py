@@ -214,6 +214,9 @@ class Training:
             copy = self.run.net if i == 0 else self.run.path / f"net_{i}.prototxt"
             names[name] = str(copy)
             write_text(copy, format_text(net))
+        if not self.nets:  # the solver holds the net; on its own it is what test and export look for
+            field = "net_param" if solver.HasField("net_param") else "train_net_param"
+            write_text(self.run.net, format_text(getattr(solver, field)))
         for field in ("net", "train_net"):
             if solver.HasField(field):
                 setattr(solver, field, names[getattr(solver, field)])

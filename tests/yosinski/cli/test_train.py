@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from caffe_compat.net import Net
+from caffe_compat.proto import caffe_pb2
 from yosinski.run_dir import RunDir, snapshot_iteration
 
 YOSINSKI = [sys.executable, "-m", "yosinski"]
@@ -116,6 +118,24 @@ def test_a_run_directory_trains_the_same_net_again(run, golden_copy: Path) -> No
     assert weights[0] == weights[1]
     meta = RunDir(Path("b")).meta
     assert (meta["status"], meta["seed"], meta["max_iter"], meta["iteration"]) == ("finished", 7, 20, 20)
+
+
+def test_a_net_inside_the_solver(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its run directory is one as any other: resumed, scored."""
+    monkeypatch.chdir(tmp_path)
+    Path("solver.prototxt").write_text(
+        """base_lr: 0.1 lr_policy: "fixed" random_seed: 1 solver_mode: CPU net_param {
+          layers { name: "x" type: DUMMY_DATA top: "x" dummy_data_param {
+            shape { dim: 2 dim: 3 } data_filler { value: 1 } } }
+          layers { name: "ip" type: INNER_PRODUCT bottom: "x" top: "y" inner_product_param { num_output: 3 } }
+          layers { name: "loss" type: EUCLIDEAN_LOSS bottom: "y" bottom: "x" top: "loss" } }"""
+    )
+    assert run("train", "solver.prototxt", "--max-iter=1", "--out=r").code == 0
+    assert run("train", "r", "--resume", "--max-iter=2").code == 0
+    assert run("test", "r", "--iterations=1", "--device=cpu").code == 0
+    net = Net("r/net.prototxt", caffe_pb2.TEST, weights="r/r_iter_2.caffemodel")
+    # Each step of the weights and the bias, four in all, takes 0.4 of what is missing.
+    assert float(net.forward_layers()) == pytest.approx(1.5 * (0.6**2) ** 2)
 
 
 def test_the_caffe_of_2014(run, golden_copy: Path) -> None:
