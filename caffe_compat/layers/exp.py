@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,10 +24,12 @@ class Exp(NeuronLayer):
 
     def setup(self, shapes: list[Shape]) -> None:
         param = self.param.exp_param
-        if param.base <= 0 and param.base != -1:
+        if param.base != -1 and not 0 < param.base < math.inf:
             self.fail(f"base: {param.base:g}, expected a positive number, or -1 for e")
         log_base = 1.0 if param.base == -1 else math.log(param.base)
-        self.inner, self.outer = log_base * param.scale, math.exp(log_base * param.shift)
+        self.inner = log_base * param.scale
+        with np.errstate(over="ignore"):  # inf, as in C
+            self.outer = float(np.exp(log_base * param.shift))
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         return torch.exp(self.inner * bottoms[0]) * self.outer

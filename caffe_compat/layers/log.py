@@ -25,7 +25,7 @@ class Log(NeuronLayer):
 
     def setup(self, shapes: list[Shape]) -> None:
         base = self.param.log_param.base
-        if base != -1 and (base <= 0 or base == 1):
+        if base != -1 and (not 0 < base < math.inf or base == 1):
             self.fail(f"base: {base:g}, expected a positive number other than 1, or -1 for e")
         self.factor = 1.0 if base == -1 else 1 / math.log(base)
 

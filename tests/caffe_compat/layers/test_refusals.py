@@ -44,6 +44,8 @@ CASES = {
     "softmax_two_labels": ("SoftmaxWithLoss", "", [(5, 3), (5, 2)], "10 labels .* 5 positions .* along axis 1"),
     "accuracy_labels": ("Accuracy", "accuracy_param { axis: 2 }", [(5, 3, 2), (5,)], "5 labels .* 15 positions"),
     "infogain_labels": ("InfogainLoss", "", [(5, 3), (5, 2), (3, 3)], "10 labels .* 5 positions"),
+    "exp_base": ("Exp", "exp_param { base: inf }", [(2,)], "base: inf, expected a positive number"),
+    "log_base": ("Log", "log_param { base: nan }", [(2,)], "base: nan, expected a positive number"),
     "hinge_labels": ("HingeLoss", "", [(5, 3), (4,)], "the same first dimension"),
 }
 
@@ -72,6 +74,11 @@ def test_refused_matrix(tmp_path: Path) -> None:
 def test_refused_in_place(kind: str) -> None:
     with pytest.raises(CaffeError, match=f"layer 'L': {kind} Layer does not allow in-place computation"):
         one_layer(f'type: "{kind}" bottom: "x" top: "x"', x=[[1, 2]])
+
+
+def test_an_exponential_of_too_much_is_inf() -> None:
+    layer = 'type: "Exp" bottom: "x" top: "y" exp_param { shift: 1e30 }'
+    assert one_layer(layer, x=[1, 2]).blobs["y"].data.tolist() == [float("inf")] * 2
 
 
 def test_a_filter_does_not_work_in_place() -> None:
