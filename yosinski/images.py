@@ -52,25 +52,28 @@ class Images:
     def __init__(self, path: Path, transform: Any, batch: int, limit: int | None = None, pixels: bool = False) -> None:
         from caffe_compat.data.db import open_db
 
-        db = open_db(path)
         self._path = path
-        self.count = min(len(db), limit or len(db))
+        with open_db(path) as db:
+            self.count = min(len(db), limit or len(db))
         self._size = max(1, min(batch, self.count))
-        self._readers = [self._reader(db, transform)]
-        stored = caffe_pb2.TransformationParameter(force_color=transform.force_color, force_gray=transform.force_gray)
-        self._readers.append(self._reader(open_db(path), stored))
+        self._readers: list[Any] = []
         self._pixels = pixels
+        stored = caffe_pb2.TransformationParameter(force_color=transform.force_color, force_gray=transform.force_gray)
         try:
+            for wanted in (transform, stored):
+                self._readers.append(self._reader(wanted))
             self.shape, self.stored_shape = (reader.first_shape() for reader in self._readers)
         except CaffeError:
             self.close()
             raise
 
-    def _reader(self, db: Any, transform: Any) -> Any:
+    def _reader(self, transform: Any) -> Any:
+        from caffe_compat.data.db import open_db
         from caffe_compat.data.reader import Reader
         from caffe_compat.data.transform import Transformer
 
-        return Reader(db, Transformer(transform, caffe_pb2.TEST), self._size)
+        transformer = Transformer(transform, caffe_pb2.TEST)
+        return Reader(open_db(self._path), transformer, self._size)
 
     def __enter__(self) -> Images:
         return self

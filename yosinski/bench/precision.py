@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from caffe_compat.errors import CaffeError
+from yosinski.cli.options import Device
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -149,11 +152,16 @@ def _lines(seeds: int, iterations: int | None, device: str) -> Iterator[str]:
 @click.command()
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Nets trained a precision.")
 @click.option("--iterations", type=click.IntRange(min=1), help="Instead of the solver's max_iter.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda:N.")
+@click.option("--device", type=Device(), default="cpu", show_default=True, help="auto, cpu or cuda:N.")
 def main(seeds: int, iterations: int | None, device: str) -> None:
     """Train mini/base_A in each precision; print its top-1, and where and how much a pass differs from fp32's."""
-    for line in _lines(seeds, iterations, device):
-        click.echo(line)
+    from yosinski.device import find_device
+
+    try:
+        for line in _lines(seeds, iterations, str(find_device(device))):
+            click.echo(line)
+    except CaffeError as error:
+        raise click.ClickException(str(error)) from None
 
 
 if __name__ == "__main__":

@@ -22,3 +22,9 @@ def test_report() -> None:
     assert 1e-4 < float(rows["conv1"][0]) < 5e-3
     assert 1e-3 < float(rows["fc8"][2]) < 0.1
     assert rows["pool1"][2] == "-"
+
+
+def test_a_device_that_is_not_there() -> None:
+    done = CliRunner().invoke(precision.main, ["--device", "cuda:99"])
+    assert (done.exit_code, done.output.count("\n")) == (1, 1)
+    assert done.output.startswith("Error: --device cuda:99: this machine has ")
