@@ -83,7 +83,7 @@ def test_lines_are_those_of_the_caffe_tool(name: str, tree: Path) -> None:
 
 
 @pytest.mark.parametrize("name", STUDY)
-def test_lines_of_the_study_in_small(name: str, tree: Path) -> None:
+def test_lines_of_the_study_in_small_from_leveldb(name: str, tree: Path) -> None:
     """V0 prototxts of 2014, their data in LevelDB, and transfer from the base network."""
     shutil.copytree(GOLDEN / "pipeline", tree / "pipeline")
     param = read_solver(f"pipeline/{name}/imagenet_solver.prototxt")
