@@ -68,7 +68,7 @@ def _gaussian(filler: Any, shape: tuple[int, ...], refuse: Fail) -> np.ndarray:
     values = rng.main().gaussian(math.prod(shape), filler.mean, filler.std)
     if filler.sparse >= 0:
         # The mean number of outputs that an input keeps. A product, not a choice: a negative value becomes -0.
-        values *= rng.main().bernoulli_float(len(values), _f32(filler.sparse) / _f32(outputs))
+        values *= rng.main().bernoulli_float(len(values), float(_f32(filler.sparse) / _f32(outputs)))
     return values.reshape(shape)
 
 

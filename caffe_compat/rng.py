@@ -29,7 +29,7 @@ class Rng:
 
     def __init__(self, seed: int) -> None:
         self._twister = np.random.RandomState(seed & 0xFFFFFFFF)
-        self._ahead = np.empty(0, dtype=np.uint32)
+        self._ahead: np.ndarray = np.empty(0, dtype=np.uint32)
         self._used = 0
         self._before = self._twister.get_state(legacy=False)
 

@@ -42,7 +42,7 @@ class ImageListReader(ImageReader[int]):
         if not text:
             raise CaffeError(f"{path}: the list is empty")
         self._lines = text.removesuffix("\n").split("\n")
-        self._order = np.arange(len(self._lines), dtype=np.int32)
+        self._order: NDArray[np.int32] = np.arange(len(self._lines), dtype=np.int32)
         self._position = 0
         self._shuffler: Rng | None = None
 

@@ -23,7 +23,7 @@ class Description:
     bytes: int
     records: int = 0
     encoded: int = 0
-    shapes: Counter[tuple[int, int, int]] = field(default_factory=Counter)
+    shapes: Counter[tuple[int, ...]] = field(default_factory=Counter)
     labels: Counter[int] = field(default_factory=Counter)
     first_keys: list[str] = field(default_factory=list)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from caffe_compat.data.datum import Record, Relabelled, before_pixels, parse
 from caffe_compat.data.transform import Placement, Transformer
 from caffe_compat.errors import CaffeError
+
+HEIGHT_AND_WIDTH: Any = (2, 3)  # axes, of which the types of NumPy for Python 3.10 know only one
 
 
 def parse_alike(records: Sequence[Record]) -> tuple[NDArray[np.uint8], list[int]] | None:
@@ -44,11 +47,11 @@ def transform_alike(
     """What ``Transformer.apply`` does, for all images of a batch, to the bit."""
     mirror, top, left = (np.array(column) for column in zip(*places))
     size, each = out.shape[2:], np.arange(len(out))
-    cuts = sliding_window_view(images, size, (2, 3))[each, :, top, left]
+    cuts = sliding_window_view(images, size, HEIGHT_AND_WIDTH)[each, :, top, left]
     np.copyto(out, _mirrored(cuts, mirror))
     if transformer.mean_file:
         # Indices on both sides of a slice, so that the images come first and the channels behind them.
-        means = sliding_window_view(transformer.mean[None], size, (2, 3))[0 * each, :, top, left]
+        means = sliding_window_view(transformer.mean[None], size, HEIGHT_AND_WIDTH)[0 * each, :, top, left]
         np.subtract(out, _mirrored(means, mirror), out=out)
     transformer.end(out)
 

@@ -84,4 +84,4 @@ def _sums(
 
 def _mean(sums: Mapping[int, NDArray[np.uint32]], counts: Mapping[int, int], groups: list[int]) -> NDArray[np.float32]:
     total = sum(sums[group].astype(np.uint64) for group in groups)
-    return (total / np.float64(sum(counts[group] for group in groups))).astype(np.float32)
+    return np.asarray(total / np.float64(sum(counts[group] for group in groups)), np.float32)
