@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any
 
 ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+INTERRUPTED = 128 + signal.SIGINT  # what shells report for a program that Ctrl-C ended
 AGAIN_S = 0.05
 
 Handler = Callable[[int, FrameType | None], None]

@@ -406,10 +406,10 @@ def _places(net: Any, source: str) -> list[str]:
 
 def _check_shapes(wiring: Wiring, bottoms: Sequence[Tensor]) -> None:
     """Have the layer fail for shapes that it cannot take; Caffe asks before every forward, we where they are new."""
-    shapes = [x.shape for x in bottoms]
+    shapes = [tuple(x.shape) for x in bottoms]
     if shapes != wiring.shapes and wiring.layer.type != "Python":  # whose forward asks its user's code
-        wiring.layer.reshape([tuple(shape) for shape in shapes])
-        wiring.shapes = [tuple(shape) for shape in shapes]
+        wiring.layer.reshape(shapes)
+        wiring.shapes = shapes
 
 
 def _check_count(layer: Layer, side: str, count: int, limits: tuple[int, int | None]) -> None:

@@ -12,8 +12,6 @@ import click
 from caffe_compat import interrupt
 from caffe_compat.errors import CaffeError
 
-INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
-
 
 def run(command: click.Command, name: str) -> NoReturn:
     """Run a program and exit: with 0, with 1 and a line that says why, or with 2 after wrong usage.

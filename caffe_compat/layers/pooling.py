@@ -154,12 +154,14 @@ class Pooling(Layer):
 
     def _stochastic(self, x: Tensor) -> Tensor:
         padded, kernel = self._padded(x, 0), self._kernel(x.shape)
+        extra: tuple[Tensor, ...]  # what backward needs to know
         if self.phase == caffe_pb2.TEST:
-            top, *extra = stochastic_pooling.mean(padded, kernel, self.stride)
-            extra = [top, *extra]
+            top, total = stochastic_pooling.mean(padded, kernel, self.stride)
+            extra = (top, total)
         else:
             random = stochastic_pooling.uniform(self.reshape([tuple(x.shape)])[0], x)
-            top, *extra = stochastic_pooling.sample(padded, random, kernel, self.stride)
+            top, drawn = stochastic_pooling.sample(padded, random, kernel, self.stride)
+            extra = (drawn,)
         self.saved = (x.shape, padded, (kernel, self.stride, (0, 0)), extra)
         return top
 
@@ -194,8 +196,7 @@ class Pooling(Layer):
         window: dict[str, Any] = {"kernel_shape": kernel, "strides": self.stride}
         if self.max:
             if bottom >= kernel[0] or right >= kernel[1] or mask:  # an empty window: MaxPool cannot pad that much
-                ends = graph.integers([0, 0, *pads[:2], 0, 0, *pads[2:]], "pads")
-                x = graph.node("Pad", [x, ends, graph.constant(np.float32(-FLT_MAX), "lowest")])
+                x = _pad(graph, x, pads, graph.constant(np.float32(-FLT_MAX), "lowest"))
                 height, width = shape[2] + pads[0] + pads[2], shape[3] + pads[1] + pads[3]
                 pads = [0] * 4
             if not mask:
@@ -205,11 +206,10 @@ class Pooling(Layer):
         if self.stochastic:
             if self.phase != caffe_pb2.TEST:
                 self.fail(f"phase TRAIN has no ONNX form: {self.no_onnx}")
-            if any(pads):
-                ends = graph.integers([0, 0, *pads[:2], 0, 0, *pads[2:]], "pads")
-                x = graph.node("Pad", [x, ends, graph.constant(np.float32(0), "zero")])
-            squares, total = (graph.node("AveragePool", [y], **window) for y in (graph.node("Mul", [x, x]), x))
             zero = graph.constant(np.float32(0), "zero")
+            if any(pads):
+                x = _pad(graph, x, pads, zero)
+            squares, total = (graph.node("AveragePool", [y], **window) for y in (graph.node("Mul", [x, x]), x))
             mean = graph.node("Div", [squares, total])
             return [graph.node("Where", [graph.node("Greater", [total, zero]), mean, zero])]
         if not any(pads):
@@ -255,6 +255,12 @@ class Pooling(Layer):
             left, _, top, _ = self._excess(shape)
             grad = grad[:, :, top : top + shape[2], left : left + shape[3]].contiguous()
         return [grad], []
+
+
+def _pad(graph: Graph, x: str, pads: Sequence[int], value: str) -> str:
+    """Append the padding of images: top, left, bottom and right, with a constant."""
+    ends = graph.integers([0, 0, *pads[:2], 0, 0, *pads[2:]], "pads")
+    return graph.node("Pad", [x, ends, value])
 
 
 def _to_all_maxima(diff: Tensor, padded: Tensor, pooled: Tensor, kernel: Pair, stride: Pair) -> Tensor:

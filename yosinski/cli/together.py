@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from caffe_compat.program import INTERRUPTED
+from caffe_compat.interrupt import INTERRUPTED
 
 if TYPE_CHECKING:
     from yosinski.session import Outcome

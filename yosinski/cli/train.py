@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from caffe_compat.program import INTERRUPTED
+from caffe_compat.interrupt import INTERRUPTED
 from yosinski.cli.options import (
     PATH,
     SEED,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from caffe_compat.atomic import write_text
 from caffe_compat.errors import CaffeError
-from caffe_compat.program import INTERRUPTED
+from caffe_compat.interrupt import INTERRUPTED
 from yosinski.net_names import parse_name
 from yosinski.provenance import describe_file
 from yosinski.run_dir import RunDir
